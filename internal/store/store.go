@@ -1,0 +1,77 @@
+// Package store says what Writ remembers: the records, and the small interface through which everything is read and
+// written. It holds no SQL and no rule about the records; those are in sqlstore and in registry and authority.
+//
+// There are three implementations, held to one contract by storetest: memstore, and sqlstore on SQLite and PostgreSQL.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// The errors that callers tell apart. Every other error of a store means that it could not answer.
+var (
+	ErrNotFound = errors.New("store: not found")
+	ErrExists   = errors.New("store: exists already")
+)
+
+// A Store remembers. Its methods are safe for concurrent use, except on the Store that Update hands out.
+//
+// When a method that writes returns nil, the write survives a crash of the process or of the machine.
+type Store interface {
+	Clients() Table[Client]
+	Resources() Table[Resource]
+	Roles() Table[Role]
+	Keys() Table[SigningKey]
+	Revocations() Table[Revocation]
+
+	// UseOnce remembers id until expires and returns nil the first time; from then on ErrExists, on every node and
+	// across restarts, until it is swept.
+	UseOnce(ctx context.Context, id string, expires time.Time) error
+
+	// Append adds an event to the history of changes. Called on the Store of an Update, the event and the change that it
+	// tells of are kept together or not at all.
+	Append(ctx context.Context, event Event) error
+
+	// Events returns up to limit events with a Sequence above after, oldest first.
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+
+	// Update runs change with a Store whose writes all happen or none: none if change returns an error, which Update
+	// hands on as it is. Concurrent Updates behave as if they ran one after the other; change may therefore run more than
+	// once and must have no other effect. The Store inside must not be used after change returns; Update on it just runs
+	// the function.
+	Update(ctx context.Context, change func(tx Store) error) error
+
+	// Generation returns a number that grows with every committed write to clients, resources, roles or keys, by any node.
+	// A copy in memory that was read at or after a generation is still true while the generation has not changed.
+	Generation(ctx context.Context) (int64, error)
+
+	// Sweep deletes revocations and used IDs that expired before now, in short steps, and returns how many.
+	Sweep(ctx context.Context, now time.Time) (int, error)
+
+	// Ping reports whether the store can answer now.
+	Ping(ctx context.Context) error
+
+	Close() error
+}
+
+// A Record is what a Table holds.
+type Record interface {
+	// Key returns what identifies the record within its table.
+	Key() string
+}
+
+// A Table holds the records of one kind. The records it returns share no memory with those it holds.
+type Table[T Record] interface {
+	// Get returns the record with the key, or ErrNotFound.
+	Get(ctx context.Context, key string) (T, error)
+	// List returns up to limit records whose key sorts, byte by byte, behind after, in that order.
+	List(ctx context.Context, after string, limit int) ([]T, error)
+	// Insert adds a record, or returns ErrExists if its key, or another value that must be unique, is taken.
+	Insert(ctx context.Context, record T) error
+	// Put replaces the record with the same key, or returns ErrNotFound, or ErrExists for another value that must be unique.
+	Put(ctx context.Context, record T) error
+	// Delete removes the record with the key, or returns ErrNotFound.
+	Delete(ctx context.Context, key string) error
+}

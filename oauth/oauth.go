@@ -1,0 +1,124 @@
+// Package oauth has the words of the specifications: error codes, scopes, and the documents that travel between client,
+// authorization server and resource server. It decides nothing and opens no connection.
+//
+// Everything else in this module, the public libraries and the server alike, speaks in these types.
+package oauth
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client authentication methods (RFC 7591, 2; RFC 8705, 2).
+const (
+	ClientSecretBasic = "client_secret_basic"
+	ClientSecretPost  = "client_secret_post"
+	PrivateKeyJWT     = "private_key_jwt"
+)
+
+// ClientCredentials is the grant type of RFC 6749, 4.4.
+const ClientCredentials = "client_credentials"
+
+// TypeAccessToken is the JOSE type of a JWT access token (RFC 9068, 2.1).
+const TypeAccessToken = "at+jwt"
+
+// TypeIntrospection is the JOSE type and, behind "application/", the media type of a signed introspection response
+// (RFC 9701, 5).
+const TypeIntrospection = "token-introspection+jwt"
+
+// A TokenResponse is what the token endpoint answers (RFC 6749, 5.1). There is never a refresh token (RFC 6749, 4.4.3).
+type TokenResponse struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"` // seconds
+	Scope       string `json:"scope,omitempty"`
+}
+
+// An Introspection is the answer about a token (RFC 7662, 2.2). The zero value is the answer about every token that is
+// not active for this caller, whatever the reason.
+type Introspection struct {
+	Active    bool     `json:"active"`
+	Scope     string   `json:"scope,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	Expires   int64    `json:"exp,omitempty"` // seconds since the epoch
+	IssuedAt  int64    `json:"iat,omitempty"` // seconds since the epoch
+	Subject   string   `json:"sub,omitempty"`
+	Audience  Audience `json:"aud,omitempty"`
+	Issuer    string   `json:"iss,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+	Roles     []string `json:"roles,omitempty"`
+}
+
+// Metadata describes an authorization server (RFC 8414, 2).
+type Metadata struct {
+	Issuer                string `json:"issuer"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	JWKSURI               string `json:"jwks_uri"`
+	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
+	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	// ResponseTypesSupported is required by RFC 8414, 2, and has nothing to say here: it is sent as [].
+	ResponseTypesSupported                    []string `json:"response_types_supported"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	ScopesSupported                           []string `json:"scopes_supported,omitempty"`
+	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionSigningAlgValuesSupported    []string `json:"introspection_signing_alg_values_supported,omitempty"`
+	ServiceDocumentation                      string   `json:"service_documentation,omitempty"`
+}
+
+// ResourceMetadata describes a protected resource (RFC 9728, 2).
+type ResourceMetadata struct {
+	Resource               string   `json:"resource"`
+	AuthorizationServers   []string `json:"authorization_servers,omitempty"`
+	ScopesSupported        []string `json:"scopes_supported,omitempty"`
+	BearerMethodsSupported []string `json:"bearer_methods_supported,omitempty"`
+	ResourceName           string   `json:"resource_name,omitempty"`
+}
+
+// MetadataURL returns where the metadata of issuer is found: the well-known path stands between host and issuer path
+// (RFC 8414, 3.1).
+func MetadataURL(issuer string) (string, error) {
+	return wellKnown(issuer, "/.well-known/oauth-authorization-server")
+}
+
+// ResourceMetadataURL returns where the metadata of a protected resource is found (RFC 9728, 3.1).
+func ResourceMetadataURL(resource string) (string, error) {
+	return wellKnown(resource, "/.well-known/oauth-protected-resource")
+}
+
+func wellKnown(identifier, path string) (string, error) {
+	u, err := url.Parse(identifier)
+	if err != nil || u.Host == "" {
+		return "", fmt.Errorf("oauth: %q is not an absolute URL", identifier)
+	}
+	u.Path = path + strings.TrimSuffix(u.Path, "/")
+	u.RawPath = ""
+	return u.String(), nil
+}
+
+// ClientMetadata is what a client says, or an operator says for it, when it is registered (RFC 7591, 2), with Writ's
+// own members for what RFC 7591 has no word for: grants, roles and the resources that the client serves.
+type ClientMetadata struct {
+	ClientName              string   `json:"client_name" doc:"Unique name, 1 to 64 characters of [A-Za-z0-9._-]" example:"billing"`
+	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty" doc:"How the client authenticates; client_secret_basic when left out" example:"client_secret_basic"`
+	GrantTypes              []string `json:"grant_types,omitempty" doc:"Grant types the client may use; client_credentials when left out"`
+	Grants                  []Grant  `json:"grants,omitempty" doc:"What the client may ask for"`
+	Roles                   []string `json:"roles,omitempty" doc:"Names of roles the client has"`
+	ResourceServerFor       []string `json:"resource_server_for,omitempty" doc:"URIs of the resources whose APIs introspect tokens as this client"`
+	MultipleAudiences       bool     `json:"multiple_audiences,omitempty" doc:"Whether one token may name several resources"`
+	TokenTTLSeconds         int64    `json:"token_ttl_seconds,omitempty" doc:"Longest life of the client's tokens in seconds; 0 leaves it to the resource"`
+}
+
+// A Grant says which scopes of one resource a client may ask for, and which it gets when it asks for none.
+type Grant struct {
+	Resource string   `json:"resource" doc:"URI of the resource" example:"https://api.example.com"`
+	Scopes   []string `json:"scopes" doc:"Scopes the client may ask for"`
+	Defaults []string `json:"default_scopes,omitempty" doc:"Scopes it gets when it asks for none; none declared means invalid_scope"`
+}
+
+// Leeway is how far the clocks of issuer and validator may be apart by default (STANDARDS, section 5: at most 10 s).
+const Leeway = 10 * time.Second
