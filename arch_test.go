@@ -1,0 +1,112 @@
+package writ_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/writ-auth/writ"
+
+// imports is the map of the house: every package, and which of ours it may import outside its tests. A new package or a
+// new edge is a decision: change ARCHITECTURE.md in the same commit and say why.
+var imports = map[string]string{
+	".": "", "oauth": "", "internal/jose": "", "internal/audit": "", "internal/store": "", "interop": "",
+	"client": "oauth internal/jose", "client/oauth2source": "client", "resource": "oauth internal/jose",
+	"internal/store/memstore": "internal/store", "internal/store/sqlstore": "internal/store", "internal/store/storetest": "internal/store",
+	"internal/keyring":   "internal/jose internal/store",
+	"internal/authority": "internal/audit internal/jose internal/keyring internal/store oauth",
+	"internal/registry":  "internal/keyring internal/store oauth",
+	"internal/endpoint":  "internal/authority oauth",
+	"internal/adminapi":  "internal/registry resource oauth",
+	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
+		"internal/registry internal/store internal/store/memstore internal/store/sqlstore oauth resource",
+	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/registry " +
+		"internal/store internal/store/memstore oauth",
+	"cmd/writ":            "client resource internal/adminapi internal/server internal/jose oauth",
+	"examples/orders-api": "resource", "examples/orders-client": "client",
+}
+
+const longestChain, core, jose = 5, "net/http database/sql", "github.com/go-jose/go-jose/v4"
+
+var ( // what a package must not link, however far down; the only foreign modules that it may link; what only sqlstore imports
+	forbidden = map[string]string{
+		"internal/jose": core, "internal/store": core, "internal/keyring": core, "internal/authority": core, "internal/registry": core,
+		"internal/endpoint": "database/sql", "internal/adminapi": "database/sql", "authtest": "database/sql",
+	}
+	modules = map[string]string{"oauth": "", "client": jose, "resource": jose, "client/oauth2source": jose + " golang.org/x/oauth2"}
+	sqlOnly = regexp.MustCompile(`^(database/sql|github\.com/(jackc/pgx|ncruces/go-sqlite3|pressly/goose))($|/)`)
+)
+
+type listed struct {
+	ImportPath, Name, Doc string
+	Imports, Deps         []string
+	Module                struct{ Path string }
+}
+
+func TestImports(t *testing.T) {
+	_ = filepath.WalkDir(".", func(string, fs.DirEntry, error) error { return nil }) // tells go test's cache what go list reads
+	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Name,Doc,Imports,Deps,Module", "./...").Output()
+	linked := map[string]listed{}
+	for d := json.NewDecoder(bytes.NewReader(out)); err == nil && d.More(); {
+		var p listed
+		err = d.Decode(&p)
+		linked[strings.TrimPrefix(strings.Replace(p.ImportPath, module, ".", 1), "./")] = p // ours by their folder
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range imports {
+		if _, ok := linked[name]; !ok {
+			t.Logf("%s is on the map and not in the tree", name)
+		}
+	}
+	for name, p := range linked {
+		if p.Module.Path == module {
+			check(t, name, linked)
+		}
+	}
+}
+
+func check(t *testing.T, name string, linked map[string]listed) {
+	p := linked[name]
+	if _, ok := imports[name]; !ok {
+		t.Errorf("%s is not on the map: put it into imports and into ARCHITECTURE.md", name)
+	}
+	if !strings.HasPrefix(p.Doc, "Package "+p.Name+" ") && !strings.HasPrefix(p.Doc, "Command "+filepath.Base(name)+" ") {
+		t.Errorf("%s has no package comment that says what it is for, got %q", name, p.Doc)
+	}
+	for _, to := range p.Imports {
+		if edge, ours := strings.CutPrefix(to, module+"/"); ours && !has(imports[name], edge) {
+			t.Errorf("%s may not import %s", name, edge)
+		} else if sqlOnly.MatchString(to) && name != "internal/store/sqlstore" {
+			t.Errorf("%s may not import %s: only internal/store/sqlstore speaks SQL", name, to)
+		}
+	}
+	allowed, limited := modules[name]
+	for _, to := range p.Deps {
+		if m := linked[to].Module.Path; has(forbidden[name], to) || limited && m != "" && !has(allowed, m) {
+			t.Errorf("%s may not link %s", name, to)
+		}
+	}
+	if n := chain(linked, name); n > longestChain {
+		t.Errorf("%s stands before %d imports in a row, want at most %d", name, n, longestChain)
+	}
+}
+
+func chain(linked map[string]listed, name string) (longest int) {
+	for _, to := range linked[name].Imports {
+		if edge, ours := strings.CutPrefix(to, module+"/"); ours {
+			longest = max(longest, 1+chain(linked, edge))
+		}
+	}
+	return longest
+}
+
+func has(list, word string) bool { return slices.Contains(strings.Fields(list), word) }
