@@ -68,7 +68,7 @@ func (t *Token) readHeader(data []byte) error {
 		Critical  json.RawMessage `json:"crit"`
 		B64       json.RawMessage `json:"b64"`
 	}
-	if err := decodeObject(data, &header); err != nil {
+	if err := DecodeObject(data, &header); err != nil {
 		return fmt.Errorf("%w: header: %w", ErrMalformed, err)
 	}
 	if header.Critical != nil || header.B64 != nil {
@@ -119,15 +119,15 @@ func decodePart(part string) ([]byte, error) {
 // Decode reads the payload as a JSON object into a struct: case-sensitive member names, no duplicate member, bounded
 // depth, valid UTF-8, nothing behind it. It checks no meaning.
 func (t *Token) Decode(into any) error {
-	if err := decodeObject(t.Payload, into); err != nil {
+	if err := DecodeObject(t.Payload, into); err != nil {
 		return fmt.Errorf("%w: payload: %w", ErrMalformed, err)
 	}
 	return nil
 }
 
-// decodeObject is decodeStrict for a value that must be an object: null, an array or a string decode into a struct
+// DecodeObject reads a JSON object of another party by the rules of Decode. It must be an object: null, an array or a string decode into a struct
 // without complaint or with the zero value, and skip every check behind it (CVE-2026-107723).
-func decodeObject(data []byte, into any) error {
+func DecodeObject(data []byte, into any) error {
 	if len(data) == 0 || data[0] != '{' {
 		return errors.New("not a JSON object")
 	}
