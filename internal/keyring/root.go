@@ -1,0 +1,90 @@
+package keyring
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// RootBytes is the length of a root key.
+const RootBytes = 32
+
+// rootPrefix makes a leaked root key recognisable to scanners.
+const rootPrefix = "writ_rk_"
+
+// CreateRoot makes a new root key and writes it to a file that must not exist yet (mode 0600, on disk when CreateRoot
+// returns). The caller decides that there is nothing yet which an older root key has sealed.
+func CreateRoot(path string) ([]byte, error) {
+	root := make([]byte, RootBytes)
+	rand.Read(root) // never fails (crypto/rand)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("keyring: root key: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: root key: %w", err)
+	}
+	_, err = file.WriteString(rootPrefix + base64.RawURLEncoding.EncodeToString(root) + "\n")
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return nil, fmt.Errorf("keyring: root key: %w", err)
+	}
+	return root, nil
+}
+
+// LoadRoot reads a root key file. A file that others can read is refused: whoever has it and a copy of the database has
+// every signing key.
+func LoadRoot(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: root key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("keyring: root key %s can be read by others (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: root key: %w", err)
+	}
+	text, found := strings.CutPrefix(strings.TrimSpace(string(data)), rootPrefix)
+	root, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if !found || err != nil || len(root) != RootBytes {
+		return nil, fmt.Errorf("keyring: %s is not a root key file", path)
+	}
+	return root, nil
+}
+
+// An envelope seals private keys under the root key: AES-256-GCM with a key derived for this one purpose, bound to the
+// key's ID and algorithm so that sealed keys cannot be swapped in the database.
+type envelope struct{ aead cipher.AEAD }
+
+func newEnvelope(root []byte) (envelope, error) {
+	if len(root) != RootBytes {
+		return envelope{}, errors.New("keyring: the root key is not 32 bytes")
+	}
+	key, err := hkdf.Key(sha256.New, root, nil, "writ signing key v1", 32)
+	if err != nil {
+		return envelope{}, fmt.Errorf("keyring: root key: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return envelope{}, fmt.Errorf("keyring: root key: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	return envelope{aead}, err
+}
+
+func (e envelope) seal(plain []byte, id, algorithm string) []byte {
+	return e.aead.Seal(nil, nil, plain, []byte(algorithm+" "+id))
+}
+
+func (e envelope) open(sealed []byte, id, algorithm string) ([]byte, error) {
+	return e.aead.Open(nil, nil, sealed, []byte(algorithm+" "+id))
+}
