@@ -125,8 +125,9 @@ func (t *Token) Decode(into any) error {
 	return nil
 }
 
-// DecodeObject reads a JSON object of another party by the rules of Decode. It must be an object: null, an array or a string decode into a struct
-// without complaint or with the zero value, and skip every check behind it (CVE-2026-107723).
+// DecodeObject reads a JSON object of another party by the rules of Token.Decode. It must be an object: null, an array
+// or a string decode into a struct without complaint or with the zero value, and skip every check behind it
+// (CVE-2026-107723).
 func DecodeObject(data []byte, into any) error {
 	if len(data) == 0 || data[0] != '{' {
 		return errors.New("not a JSON object")
