@@ -1,0 +1,40 @@
+# What a person types. `make` alone tells what there is; CONTRIBUTING.md tells more.
+
+export CGO_ENABLED ?= 0
+version := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null)
+ldflags := -s -w $(if $(version),-X main.version=$(version))
+tool    := CGO_ENABLED=0 go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/writ, one static binary
+	go build -trimpath -ldflags '$(ldflags)' -o bin/writ ./cmd/writ
+
+demo: build ## the whole flow once, narrated: register, get a token, call an API, be refused
+	@bin/writ demo
+
+setup: ## install from the system's packages what the tests need and is missing
+	@scripts/setup
+
+test: setup ## everything: formatting, vet, all tests with the race detector on both databases, a moment of fuzzing
+	@scripts/test
+
+lint: ## staticcheck, golangci-lint, govulncheck
+	@scripts/lint
+
+fuzz: ## fuzz every target for FUZZTIME (a minute unless said otherwise)
+	@FUZZTIME=$${FUZZTIME:-1m} scripts/fuzz
+
+cover: setup ## which statements the tests reach, package by package
+	CGO_ENABLED=0 go test -coverpkg=./... -coverprofile=bin/cover.out ./... >/dev/null; go tool cover -func=bin/cover.out | tail -1
+
+format: ## gofumpt over the whole tree
+	$(tool) gofumpt -w $$(git -c safe.directory='*' ls-files '*.go')
+
+clean: ## remove what the other targets made
+	rm -rf bin .writ-dev
+
+.PHONY: help build demo setup test lint fuzz cover format clean
