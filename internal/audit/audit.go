@@ -1,0 +1,78 @@
+// Package audit keeps the journal: what was issued, refused and revoked, one JSON line an event, in files that are only
+// ever appended to. A token may leave the process only after Record has returned nil for it.
+//
+// Each line carries the hash of the line before it, so that Verify finds a line that was changed, removed or put in.
+// It does not decide what is worth an event and knows nothing of tokens; authority and server call it.
+package audit
+
+import (
+	"errors"
+	"time"
+)
+
+// An Event is one line of the journal. Any string may come from an attacker: it is escaped to printable ASCII and cut at
+// 256 characters (Scope and Audience of recorded events, which were checked before, at 2048). Secrets and tokens have no
+// place in it: TokenID is the "jti".
+type Event struct {
+	Time      time.Time // the journal's own clock when zero; kept in UTC with microseconds
+	Kind      string    // object.verb, such as token.issued, token.refused, revocation.done
+	ClientID  string
+	TokenID   string
+	Reason    string // why a request was refused: a fixed word, so that refusals can be summed by it
+	RequestID string
+	Remote    string // address of the caller
+	Scope     string
+	Audience  []string
+	Count     int64 // how many refusals this one line stands for; 0 means one
+}
+
+// Kinds of events that the journal writes about itself.
+const (
+	KindRepaired  = "journal.repaired"  // an incomplete last line was set aside when the journal was opened
+	KindBroken    = "journal.broken"    // the hash chain does not hold; Verify says where
+	KindRecovered = "journal.recovered" // writing works again; Count events were refused meanwhile
+)
+
+// ErrUnavailable is the error of Record while the journal cannot be written. No token may leave then.
+var ErrUnavailable = errors.New("audit: the journal cannot be written")
+
+// Options of a journal. The zero value is what a server runs with.
+type Options struct {
+	// MaxFileBytes is the size at which a new file is begun; 64 MiB when 0.
+	MaxFileBytes int64
+	// RefusalsPerSecond is how many refusals are written one by one, with ten seconds' worth at once; 10 when 0. The rest
+	// is counted and written as one event per kind and reason every RefusalInterval.
+	RefusalsPerSecond int
+	// RefusalBytesPerDay bounds what refusals written one by one may add in a day; 64 MiB when 0.
+	RefusalBytesPerDay int64
+	// RefusalInterval is how often counted refusals are written; 10 s when 0.
+	RefusalInterval time.Duration
+	// Reserve is the free space, in bytes, that is left to recorded events: with less, refusals are only counted; 64 MiB
+	// when 0.
+	Reserve uint64
+	// Timeout is how long Record waits for a disk that does not answer; 900 ms when 0.
+	Timeout time.Duration
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxFileBytes = either(o.MaxFileBytes, 64<<20)
+	o.RefusalsPerSecond = either(o.RefusalsPerSecond, 10)
+	o.RefusalBytesPerDay = either(o.RefusalBytesPerDay, 64<<20)
+	o.RefusalInterval = either(o.RefusalInterval, 10*time.Second)
+	o.Reserve = either(o.Reserve, 64<<20)
+	o.Timeout = either(o.Timeout, 900*time.Millisecond)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+func either[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}

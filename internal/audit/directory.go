@@ -1,0 +1,269 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A file is what the directory writes to; a seam for disks that fail.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// A directory keeps lines in numbered files.
+type directory struct {
+	path   string
+	limit  int64 // bytes of a file
+	create func(name string) (file, error)
+	lock   io.Closer
+
+	number   int   // of the file in use
+	file     file  // nil when the next commit must begin one
+	size     int64 // of the lines in the file that are durable
+	poisoned bool  // the file may hold more than size, or less than was said
+}
+
+// found is what a directory held when it was opened.
+type found struct {
+	last  link // of the last line
+	notes []Event
+}
+
+const extension = ".jsonl"
+
+func (d *directory) name(number int) string {
+	return filepath.Join(d.path, fmt.Sprintf("%08d%s", number, extension))
+}
+
+func openDirectory(path string, limit int64) (*directory, found, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, found{}, err
+	}
+	lock, err := lockDirectory(filepath.Join(path, "lock"))
+	if err != nil {
+		return nil, found{}, err
+	}
+	d := &directory{path: path, limit: limit, lock: lock, create: createFile}
+	state, err := d.resume()
+	if err != nil {
+		return nil, found{}, errors.Join(err, lock.Close())
+	}
+	return d, state, nil
+}
+
+func createFile(name string) (file, error) {
+	return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+}
+
+// resume finds the last line and opens its file to write behind it.
+func (d *directory) resume() (found, error) {
+	var state found
+	numbers, err := journalFiles(d.path)
+	if err != nil || len(numbers) == 0 {
+		return state, err
+	}
+	d.number = numbers[len(numbers)-1]
+	for _, number := range slices.Backward(numbers) {
+		seen, err := scan(d.name(number))
+		if err != nil {
+			return state, err
+		}
+		if number == d.number {
+			d.size = seen.size
+			if state.notes, err = d.setAside(seen); err != nil {
+				return state, err
+			}
+		}
+		if seen.size > 0 { // else it was begun and never written: the last line is in the file before
+			state.last = seen.last
+			break
+		}
+	}
+	d.file, err = os.OpenFile(d.name(d.number), os.O_WRONLY|os.O_APPEND, 0o600)
+	return state, err
+}
+
+// setAside moves what follows the last whole line into a file of its own and returns events that say what was found.
+// Nothing is thrown away: it may be evidence.
+func (d *directory) setAside(seen scanned) ([]Event, error) {
+	var notes []Event
+	if seen.broken > 0 {
+		text := fmt.Sprintf("the chain breaks at line %d of %s", seen.broken, filepath.Base(d.name(d.number)))
+		notes = append(notes, Event{Kind: KindBroken, Reason: text})
+	}
+	if len(seen.rest) == 0 {
+		return notes, nil
+	}
+	name := fmt.Sprintf("%s.torn-%d", d.name(d.number), seen.size)
+	if err := os.WriteFile(name, seen.rest, 0o600); err != nil {
+		return nil, err
+	}
+	if err := cut(d.name(d.number), seen.size); err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("%d bytes behind the last line were moved to %s", len(seen.rest), filepath.Base(name))
+	return append(notes, Event{Kind: KindRepaired, Reason: text}), nil
+}
+
+// cut shortens a file to size and makes that durable.
+func cut(name string, size int64) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(size), f.Sync(), f.Close())
+}
+
+func (d *directory) commit(lines []byte) error {
+	if d.file != nil && d.size > 0 && d.size+int64(len(lines)) > d.limit {
+		_ = d.file.Close() // all of it is durable
+		d.file = nil
+	}
+	if d.file == nil {
+		if err := d.begin(); err != nil {
+			return err
+		}
+	}
+	if _, err := d.file.Write(lines); err != nil {
+		return d.poison(err)
+	}
+	if err := d.file.Sync(); err != nil {
+		return d.poison(err)
+	}
+	d.size += int64(len(lines))
+	return nil
+}
+
+// poison gives a file up after a failed write or fsync. A second fsync may succeed without having written anything: the
+// kernel drops the dirty pages with the first error. So nothing is tried again on the file.
+func (d *directory) poison(err error) error {
+	_ = d.file.Close() // it failed already
+	d.file, d.poisoned = nil, true
+	return err
+}
+
+// begin starts the next file. A poisoned one is first cut to what is known to be durable, so that the chain goes on from
+// a line that is there.
+func (d *directory) begin() error {
+	if d.poisoned {
+		if err := d.repair(); err != nil {
+			return err
+		}
+		d.poisoned = false
+	}
+	f, err := d.create(d.name(d.number + 1))
+	if err != nil {
+		return err
+	}
+	d.number++
+	d.file, d.size = f, 0
+	if err := syncDirectory(d.path); err != nil {
+		return d.poison(err)
+	}
+	return nil
+}
+
+func (d *directory) repair() error {
+	if d.size > 0 {
+		return cut(d.name(d.number), d.size)
+	}
+	// Nothing in it was ever acknowledged. Its number is used again.
+	if err := os.Remove(d.name(d.number)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	d.number--
+	return nil
+}
+
+func (d *directory) free() (uint64, bool) { return freeSpace(d.path) }
+
+func (d *directory) close() error {
+	var err error
+	if d.file != nil {
+		err = d.file.Close()
+	}
+	return errors.Join(err, d.lock.Close())
+}
+
+// scanned is what a look over a file found.
+type scanned struct {
+	last   link
+	size   int64  // up to the end of the last good line
+	rest   []byte // what is behind it
+	broken int    // line number of the first that does not continue the one before; 0 when all do
+}
+
+// scan looks over a file. A line's link proves the line before it bit by bit, so only lines that nothing proves are
+// decoded: the last one, and those on both sides of a break.
+func scan(name string) (scanned, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return scanned{}, err
+	}
+	var seen, back scanned
+	var previous []byte // the last line in seen; without it, seen is back
+	number := 0
+	for whole := range bytes.Lines(data) {
+		line, ended := bytes.CutSuffix(whole, []byte{'\n'})
+		if !ended {
+			break
+		}
+		number++
+		if number > 1 && !follows(line, seen.last) {
+			if !wellFormed(previous) || !wellFormed(line) {
+				break
+			}
+			if seen.broken == 0 {
+				seen.broken = number
+			}
+		}
+		back, previous = seen, line
+		seen.last = sha256.Sum256(line)
+		seen.size += int64(len(whole))
+	}
+	if previous != nil && !wellFormed(previous) {
+		seen = back
+	}
+	seen.rest = data[seen.size:]
+	return seen, nil
+}
+
+func follows(line []byte, before link) bool {
+	got, err := lineLink(line)
+	return err == nil && got == before
+}
+
+func wellFormed(line []byte) bool {
+	_, _, err := parseLine(line)
+	return err == nil
+}
+
+// journalFiles returns the numbers of the files in a directory, in order.
+func journalFiles(path string) ([]int, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, entry := range entries {
+		var number int
+		text, ok := strings.CutSuffix(entry.Name(), extension)
+		if !ok || len(text) != 8 || entry.IsDir() {
+			continue
+		}
+		if _, err := fmt.Sscanf(text, "%08d", &number); err == nil {
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
