@@ -1,0 +1,163 @@
+// Package authority is the core: it decides who gets which token, whether a token is still good, and who may hear about
+// it. It knows no HTTP and no SQL, and writes no configuration; endpoint translates for it, registry changes what it
+// reads.
+//
+// To add a grant type, write one file with a grant and name it in the table grants; to add a client authentication
+// method, one file with a clientAuth and a line in clientAuths. What must hold for every token is a step of
+// (*Authority).Token, where no grant can forget it.
+package authority
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/writ-auth/writ/internal/audit"
+	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// Options say whose decisions an Authority makes and with what. All but Now and the limits are required.
+type Options struct {
+	Issuer  string // the issuer identifier (RFC 8414, 2), compared byte by byte everywhere
+	Store   store.Store
+	Ring    *keyring.Ring
+	Journal *audit.Journal
+
+	Now         func() time.Time // nil means time.Now
+	TokenTTL    time.Duration    // life of a token where neither resource nor client says; 0 means 5 minutes
+	MaxTokenTTL time.Duration    // no token lives longer; 0 means what the keys are kept for by default, 24 hours
+	Throttle    Throttle         // how many failed authentications are borne; the zero value means DefaultThrottle
+}
+
+// An Authority makes the decisions of one issuer. It is safe for concurrent use.
+type Authority struct {
+	issuer      string
+	store       store.Store
+	ring        *keyring.Ring
+	journal     *audit.Journal
+	now         func() time.Time
+	tokenTTL    time.Duration
+	maxTokenTTL time.Duration
+	directory   *directory
+	failures    *failures
+}
+
+// New returns the Authority of an issuer, with the keys that it needs to issue by default.
+func New(ctx context.Context, options Options) (*Authority, error) {
+	if err := checkIssuer(options.Issuer); err != nil {
+		return nil, err
+	}
+	if options.Store == nil || options.Ring == nil || options.Journal == nil {
+		return nil, errors.New("authority: store, ring and journal are required")
+	}
+	a := &Authority{
+		issuer: options.Issuer, store: options.Store, ring: options.Ring, journal: options.Journal,
+		now: options.Now, tokenTTL: options.TokenTTL, maxTokenTTL: options.MaxTokenTTL,
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.tokenTTL == 0 {
+		a.tokenTTL = 5 * time.Minute
+	}
+	if a.maxTokenTTL == 0 {
+		a.maxTokenTTL = keyring.DefaultPolicy.MaxTokenTTL
+	}
+	a.failures = newFailures(options.Throttle, a.now)
+	a.directory = newDirectory(options.Store, a.now)
+	for _, algorithm := range []string{jose.ES256, keyring.Sealing} {
+		if err := a.ring.Ensure(ctx, algorithm); err != nil {
+			return nil, err
+		}
+	}
+	return a, a.Poll(ctx)
+}
+
+// checkIssuer refuses an identifier that clients could not derive the metadata's place from (RFC 8414, 2). Without an
+// issuer there is no audience to check anything against (CVE-2026-114618).
+func checkIssuer(issuer string) error {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return fmt.Errorf("authority: issuer %q is not an absolute http(s) URL", issuer)
+	}
+	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("authority: issuer %q may have no query, fragment or user", issuer)
+	}
+	return nil
+}
+
+// Issuer returns the issuer identifier.
+func (a *Authority) Issuer() string { return a.issuer }
+
+// JWKS returns the published key set and an entity tag of its bytes.
+func (a *Authority) JWKS() (body []byte, etag string) { return a.ring.JWKS() }
+
+// Poll takes over what was changed in the store, by this node or another. It is to be called several times a second:
+// while the last call that succeeded is more than a second ago, every decision reads the store.
+func (a *Authority) Poll(ctx context.Context) error { return a.directory.poll(ctx) }
+
+// An Unavailable error means that no decision could be made now: nothing was done, and the same request may succeed
+// after RetryAfter.
+type Unavailable struct {
+	RetryAfter time.Duration
+	TooMany    bool // the caller asked too often; else the fault is ours
+	Cause      error
+}
+
+func (u *Unavailable) Error() string {
+	if u.Cause == nil {
+		return "authority: unavailable"
+	}
+	return "authority: unavailable: " + u.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (u *Unavailable) Unwrap() error { return u.Cause }
+
+func unavailable(cause error) error {
+	return &Unavailable{RetryAfter: time.Second, Cause: cause}
+}
+
+// describes events that are not a single word of OAuth.
+const (
+	eventIssued     = "token.issued"
+	eventRefused    = "token.refused"
+	eventUnheard    = "introspection.refused"
+	eventRevoked    = "token.revoked"
+	eventNotRevoked = "revocation.refused"
+)
+
+// refuse puts down why a request was refused and hands the refusal on. The reason is for the operator alone: the caller
+// hears the error.
+func (a *Authority) refuse(kind string, r *Request, err error) error {
+	event := audit.Event{Time: a.now(), Kind: kind, ClientID: r.claimedClient(), RequestID: r.ID, Remote: r.Remote, Reason: reasonOf(err)}
+	a.journal.Refuse(event)
+	return err
+}
+
+// A reason says why in a word, below an error that does not.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+func reasonOf(err error) string {
+	var why reason
+	var busy *Unavailable
+	var refusal *oauth.Error
+	switch {
+	case errors.As(err, &why):
+		return string(why)
+	case errors.As(err, &busy) && busy.TooMany:
+		return "too_many_failures"
+	case errors.As(err, &busy):
+		return "unavailable"
+	case errors.As(err, &refusal):
+		return string(refusal.Code)
+	}
+	return "error"
+}

@@ -1,0 +1,223 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// The bounds of the copy in memory. maxAge is a promise: a change counts on every node within a second. While the store
+// cannot be read at all, what was known lately goes on being served for maxStale (SECURITY, 6.2).
+const (
+	maxAge     = time.Second
+	maxStale   = 15 * time.Minute
+	maxClients = 100_000
+)
+
+// A directory is the copy in memory of what decisions are made from: all resources and roles, and the clients seen
+// lately. Every entry knows the generation of the store that it was read at, and counts only at that generation.
+type directory struct {
+	store   store.Store
+	now     func() time.Time
+	clients *otter.Cache[string, *client]
+
+	mu      sync.Mutex // held by poll
+	catalog atomic.Pointer[catalog]
+}
+
+// A catalog is one reading of all resources and roles.
+type catalog struct {
+	generation int64
+	readAt     time.Time // when the generation was last seen to be this one
+	resources  map[string]store.Resource
+	roles      map[string]store.Role
+	anyClient  string // the ID of some client; see sameWork
+}
+
+// A client is a stored client with what its grants and roles come to.
+type client struct {
+	*store.Client
+
+	generation int64
+	grants     map[string]*effective // by resource
+}
+
+// effective is what a client may have of one resource.
+type effective struct {
+	scopes   oauth.Scope
+	defaults oauth.Scope
+	roles    []string
+}
+
+func newDirectory(s store.Store, now func() time.Time) *directory {
+	return &directory{store: s, now: now, clients: otter.Must(&otter.Options[string, *client]{MaximumSize: maxClients})}
+}
+
+// poll looks whether anything changed and, if so, reads resources and roles again.
+func (d *directory) poll(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// Taken before the reading: an entry must never look younger than it is.
+	next := catalog{readAt: d.now()}
+	var err error
+	if next.generation, err = d.store.Generation(ctx); err != nil {
+		return fmt.Errorf("authority: %w", err)
+	}
+	if last := d.catalog.Load(); last != nil && last.generation == next.generation {
+		next.resources, next.roles, next.anyClient = last.resources, last.roles, last.anyClient
+		d.catalog.Store(&next)
+		return nil
+	}
+	if next.resources, err = readAll(ctx, d.store.Resources()); err != nil {
+		return err
+	}
+	if next.roles, err = readAll(ctx, d.store.Roles()); err != nil {
+		return err
+	}
+	some, err := d.store.Clients().List(ctx, "", 1)
+	if err != nil {
+		return fmt.Errorf("authority: %w", err)
+	}
+	if len(some) > 0 {
+		next.anyClient = some[0].ID
+	}
+	d.catalog.Store(&next)
+	return nil
+}
+
+func readAll[T store.Record](ctx context.Context, table store.Table[T]) (map[string]T, error) {
+	all := map[string]T{}
+	for after := ""; ; {
+		page, err := table.List(ctx, after, 500)
+		if err != nil {
+			return nil, fmt.Errorf("authority: %w", err)
+		}
+		if len(page) == 0 {
+			return all, nil
+		}
+		for _, record := range page {
+			all[record.Key()] = record
+			after = record.Key()
+		}
+	}
+}
+
+// current returns the catalog if it is at most a second old, and reads it anew otherwise. If the store cannot be read,
+// what is known counts for a while.
+func (d *directory) current(ctx context.Context) (*catalog, error) {
+	known := d.catalog.Load()
+	if known != nil && d.now().Sub(known.readAt) <= maxAge {
+		return known, nil
+	}
+	if err := d.poll(ctx); err != nil {
+		if known == nil || d.now().Sub(known.readAt) > maxStale {
+			return nil, err
+		}
+		return known, nil
+	}
+	return d.catalog.Load(), nil
+}
+
+// client returns a client, and whether it was read from the store just now. For one that was seen lately there is no
+// round trip. It returns store.ErrNotFound, and nil, for one that does not exist.
+func (d *directory) client(ctx context.Context, id string) (known *client, fresh bool, err error) {
+	catalog, err := d.current(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	cached, found := d.clients.GetIfPresent(id)
+	if found && cached.generation == catalog.generation {
+		return cached, false, nil
+	}
+	known, err = d.read(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) && found {
+		return cached, false, nil // the store is away; current has checked that what is known may still be served
+	}
+	return known, true, err
+}
+
+// read reads a client from the store.
+func (d *directory) read(ctx context.Context, id string) (*client, error) {
+	// The generation is taken before the reading: if the client changes in between, the entry is already out of date.
+	catalog := d.catalog.Load()
+	record, err := d.store.Clients().Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		d.clients.Invalidate(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	known := &client{Client: &record, generation: catalog.generation, grants: catalog.effective(record)}
+	d.clients.Set(id, known)
+	return known, nil
+}
+
+// sameWork reads, after a client was found or not, a record that does not exist or one that does: a refusal always costs
+// one of each, so that its time does not tell who is registered (CVE-2026-41263).
+func (d *directory) sameWork(ctx context.Context, found bool) error {
+	id := "-"
+	if catalog := d.catalog.Load(); !found && catalog.anyClient != "" {
+		id = catalog.anyClient
+	}
+	record, err := d.store.Clients().Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		d.catalog.Load().effective(record)
+	}
+	return err
+}
+
+// effective adds up what a client's own grants and its roles allow. Grants for a resource that is gone, or scopes that it
+// no longer knows, come to nothing.
+func (c *catalog) effective(record store.Client) map[string]*effective {
+	sum := map[string]*effective{}
+	add := func(grant store.Grant, role string) {
+		resource, exists := c.resources[grant.Resource]
+		if !exists {
+			return
+		}
+		of := sum[grant.Resource]
+		if of == nil {
+			of = &effective{}
+			sum[grant.Resource] = of
+		}
+		of.scopes = union(of.scopes, resource, grant.Scopes)
+		of.defaults = union(of.defaults, resource, grant.Defaults)
+		if role != "" && !slices.Contains(of.roles, role) {
+			of.roles = append(of.roles, role)
+		}
+	}
+	for _, grant := range record.Grants {
+		add(grant, "")
+	}
+	for _, name := range record.Roles {
+		for _, grant := range c.roles[name].Grants {
+			add(grant, name)
+		}
+	}
+	return sum
+}
+
+func union(have oauth.Scope, resource store.Resource, scopes []string) oauth.Scope {
+	for _, scope := range scopes {
+		if !have.Has(scope) && knows(resource, scope) {
+			have = append(have, scope)
+		}
+	}
+	return have
+}
+
+func knows(resource store.Resource, scope string) bool {
+	return slices.ContainsFunc(resource.Scopes, func(s store.Scope) bool { return s.Name == scope })
+}

@@ -1,0 +1,106 @@
+package authority
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// A Throttle says how many failed authentications of one client from one address are borne: Burst at once, then one an
+// Interval. Off bears all of them.
+type Throttle struct {
+	Burst    int
+	Interval time.Duration
+	Off      bool
+}
+
+// DefaultThrottle bears 20 failures at once and then one every 3 seconds.
+var DefaultThrottle = Throttle{Burst: 20, Interval: 3 * time.Second}
+
+// maxFailures bounds the memory that strangers can take: past it, the oldest half is forgotten.
+const maxFailures = 1 << 16
+
+// failures counts failed authentications, for each claimed client and address apart: whoever guesses from one address
+// does not lock the client out of another (RFC 6749, 2.3.1, demands a defence; locking out would be an attack).
+type failures struct {
+	throttle Throttle
+	now      func() time.Time
+
+	mu sync.Mutex
+	// when each caller will have worked off its failures (GCRA); under mu
+	recent, older map[caller]time.Time
+}
+
+type caller struct {
+	clientID string
+	network  netip.Prefix
+}
+
+func newFailures(throttle Throttle, now func() time.Time) *failures {
+	if throttle == (Throttle{}) {
+		throttle = DefaultThrottle
+	}
+	return &failures{throttle: throttle, now: now, recent: map[caller]time.Time{}}
+}
+
+// check returns an Unavailable error for a caller who has failed too often.
+func (f *failures) check(clientID, remote string) error {
+	if f.throttle.Off {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	wait := f.until(callerOf(clientID, remote)).Sub(f.now()) - time.Duration(f.throttle.Burst-1)*f.throttle.Interval
+	if wait <= 0 {
+		return nil
+	}
+	return &Unavailable{RetryAfter: wait, TooMany: true}
+}
+
+// add counts a failure.
+func (f *failures) add(clientID, remote string) {
+	if f.throttle.Off {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	who := callerOf(clientID, remote)
+	until := f.until(who)
+	if now := f.now(); until.Before(now) {
+		until = now
+	}
+	if len(f.recent) >= maxFailures/2 {
+		f.older, f.recent = f.recent, map[caller]time.Time{}
+	}
+	f.recent[who] = until.Add(f.throttle.Interval)
+}
+
+func (f *failures) until(who caller) time.Time {
+	if until, found := f.recent[who]; found {
+		return until
+	}
+	return f.older[who]
+}
+
+// callerOf takes a whole IPv6 /64 as one address: it costs nothing to change within it. A client ID that is too long to
+// be one is cut, so that strangers do not choose how much is kept.
+func callerOf(clientID, remote string) caller {
+	if len(clientID) > 128 {
+		clientID = clientID[:128]
+	}
+	who := caller{clientID: clientID}
+	address, err := netip.ParseAddr(remote)
+	if port, portErr := netip.ParseAddrPort(remote); portErr == nil {
+		address, err = port.Addr(), nil
+	}
+	if err != nil {
+		return who
+	}
+	address = address.Unmap().WithZone("")
+	bits := 32
+	if address.Is6() {
+		bits = 64
+	}
+	who.network, _ = address.Prefix(bits)
+	return who
+}

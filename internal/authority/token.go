@@ -1,0 +1,99 @@
+package authority
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/writ-auth/writ/internal/audit"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// An Authorization is what a grant decided and narrow limited: everything that the token will say, before it is minted.
+type Authorization struct {
+	Subject   string
+	ClientID  string
+	Audience  []string
+	Scope     oauth.Scope
+	Roles     []string
+	Lifetime  time.Duration
+	Format    string // of the audience's tokens
+	Algorithm string
+}
+
+// A grant is a way to ask for a token: the parameters that it reads, and what it decides about a client that
+// authenticated and may use it.
+type grant struct {
+	parameters []string
+	decide     func(a *Authority, client *client, catalog *catalog, form Form) (*Authorization, error)
+}
+
+// grants are the grant types there are. The metadata lists what stands here.
+var grants = map[string]grant{
+	oauth.ClientCredentials: clientCredentials,
+}
+
+// Token decides about a token request, in the order of STANDARDS, section 5: what each step says must hold for every
+// token, whatever the grant. It returns an *oauth.Error for a refusal, an *Unavailable when nothing could be decided,
+// and a token only after the journal has the event on disk.
+func (a *Authority) Token(ctx context.Context, r *Request) (*oauth.TokenResponse, error) {
+	response, err := a.token(ctx, r)
+	if err != nil {
+		return nil, a.refuse(eventRefused, r, err)
+	}
+	return response, nil
+}
+
+func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse, error) {
+	grantType := r.Form.Get("grant_type")
+	if grantType == "" {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
+	}
+	if len(r.Form.Get("scope")) > oauth.MaxScopeBytes {
+		return nil, oauth.Errorf(oauth.InvalidScope, "scope is longer than 2048 bytes")
+	}
+	client, err := a.authenticate(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	grant, known := grants[grantType]
+	if !known {
+		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "this server has no such grant type; use client_credentials")
+	}
+	if !slices.Contains(client.GrantTypes, grantType) {
+		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client is not registered for this grant type")
+	}
+	catalog, err := a.directory.current(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	authorization, err := grant.decide(a, client, catalog, r.Form.only(grant.parameters))
+	if err != nil {
+		return nil, err
+	}
+	return a.mint(ctx, r, authorization)
+}
+
+// mint makes the token of an authorization. It leaves only when its event is on disk: what was issued can always be
+// told, whatever happens next.
+func (a *Authority) mint(ctx context.Context, r *Request, authorization *Authorization) (*oauth.TokenResponse, error) {
+	now := a.now()
+	claims := claimsOf(a.issuer, now, newTokenID(), authorization)
+	token, err := a.encode(authorization, claims)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	event := audit.Event{
+		Time: now, Kind: eventIssued, ClientID: claims.ClientID, TokenID: claims.ID, Scope: claims.Scope,
+		Audience: authorization.Audience, RequestID: r.ID, Remote: r.Remote,
+	}
+	if err := a.journal.Record(ctx, event); err != nil {
+		return nil, unavailable(err)
+	}
+	return &oauth.TokenResponse{
+		AccessToken: token,
+		TokenType:   "Bearer",
+		ExpiresIn:   int64(claims.Expires - claims.IssuedAt),
+		Scope:       claims.Scope,
+	}, nil
+}

@@ -1,0 +1,277 @@
+// Package endpoint puts the authority on HTTP: the token, introspection and revocation endpoints, the key set and the
+// metadata document. It parses strictly, writes the exact headers, and decides nothing.
+package endpoint
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// Options of the endpoints. The zero value works.
+type Options struct {
+	Logger    *slog.Logger                       // for errors that are ours; nil discards them
+	RequestID func(r *http.Request) string       // what the request is called in log and journal; nil means nothing
+	Metadata  func(document *oauth.Metadata) any // adds to the metadata document; nil leaves it as it is
+}
+
+// JWKSMaxAge is how long the key set may be cached. A key is announced for longer than that before it signs.
+const JWKSMaxAge = 5 * time.Minute
+
+type endpoints struct {
+	authority *authority.Authority
+	options   Options
+}
+
+// A route is what one path does. Paths are compared byte by byte, as they were sent: there is no cleaning, no redirect
+// (a POST answered with 307 is sent again, secret included) and no second spelling that a proxy's rule might miss.
+type route struct {
+	methods []string
+	handle  func(w http.ResponseWriter, r *http.Request) error
+}
+
+// New returns the handler of the issuer's endpoints. Anything else is 404.
+func New(a *authority.Authority, options Options) http.Handler {
+	e := &endpoints{authority: a, options: options}
+	if e.options.Logger == nil {
+		e.options.Logger = slog.New(slog.DiscardHandler)
+	}
+	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
+	base := issuerPath(a.Issuer())
+	document := e.metadata()
+	routes := map[string]route{
+		base + authority.PathToken:                       {post, e.token},
+		base + authority.PathIntrospect:                  {post, e.introspect},
+		base + authority.PathRevoke:                      {post, e.revoke},
+		base + authority.PathJWKS:                        {get, e.jwks},
+		"/.well-known/oauth-authorization-server" + base: {get, document}, // RFC 8414, 3.1: in front of the issuer's path
+		base + "/.well-known/openid-configuration":       {get, document}, // for libraries that know only this place
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header())
+		route, found := routes[r.URL.Path]
+		if !found || r.URL.EscapedPath() != r.URL.Path {
+			e.fail(w, r, &status{code: http.StatusNotFound, err: oauth.Errorf(oauth.InvalidRequest, "there is nothing here")})
+			return
+		}
+		if !slices.Contains(route.methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(route.methods, ", "))
+			e.fail(w, r, &status{code: http.StatusMethodNotAllowed, err: oauth.Errorf(oauth.InvalidRequest, "this method is not allowed here")})
+			return
+		}
+		if err := route.handle(w, r); err != nil {
+			e.fail(w, r, err)
+		}
+	})
+}
+
+func issuerPath(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.Path, "/")
+}
+
+// secure sets the headers that every answer has.
+func secure(header http.Header) {
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Pragma", "no-cache")
+}
+
+func (e *endpoints) request(w http.ResponseWriter, r *http.Request) (*authority.Request, error) {
+	form, err := parseForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	request := &authority.Request{Form: form, Authorization: r.Header.Values("Authorization"), Remote: r.RemoteAddr}
+	if e.options.RequestID != nil {
+		request.ID = e.options.RequestID(r)
+	}
+	return request, nil
+}
+
+func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
+	request, err := e.request(w, r)
+	if err != nil {
+		return err
+	}
+	answer, err := e.authority.Token(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return write(w, http.StatusOK, answer)
+}
+
+// mediaSignedIntrospection asks for an introspection answer as a JWT (RFC 9701, 4).
+const mediaSignedIntrospection = "application/" + oauth.TypeIntrospection
+
+func (e *endpoints) introspect(w http.ResponseWriter, r *http.Request) error {
+	request, err := e.request(w, r)
+	if err != nil {
+		return err
+	}
+	if !accepts(r, mediaSignedIntrospection) {
+		answer, err := e.authority.Introspect(r.Context(), request)
+		if err != nil {
+			return err
+		}
+		return write(w, http.StatusOK, answer)
+	}
+	signed, err := e.authority.IntrospectSigned(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", mediaSignedIntrospection)
+	_, _ = w.Write([]byte(signed)) // a caller who has gone away is no error of ours
+	return nil
+}
+
+func (e *endpoints) revoke(w http.ResponseWriter, r *http.Request) error {
+	request, err := e.request(w, r)
+	if err != nil {
+		return err
+	}
+	if err := e.authority.Revoke(r.Context(), request); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (e *endpoints) jwks(w http.ResponseWriter, r *http.Request) error {
+	body, etag := e.authority.JWKS()
+	return public(w, r, "application/jwk-set+json", body, etag, JWKSMaxAge)
+}
+
+// metadata writes the document once: nothing in a request changes it, least of all its Host (OP-20).
+func (e *endpoints) metadata() func(w http.ResponseWriter, r *http.Request) error {
+	var document any = e.authority.Metadata()
+	if e.options.Metadata != nil {
+		document = e.options.Metadata(e.authority.Metadata())
+	}
+	body, err := json.Marshal(document)
+	sum := sha256.Sum256(body)
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err != nil {
+			return fmt.Errorf("endpoint: metadata: %w", err)
+		}
+		return public(w, r, "application/json", body, etag, time.Hour)
+	}
+}
+
+// public writes a document that anyone may read and keep.
+func public(w http.ResponseWriter, r *http.Request, contentType string, body []byte, etag string, maxAge time.Duration) error {
+	header := w.Header()
+	header.Del("Pragma")
+	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(maxAge/time.Second)))
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("ETag", etag)
+	if slices.ContainsFunc(strings.Split(r.Header.Get("If-None-Match"), ","), func(tag string) bool {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		return tag == etag || tag == "*"
+	}) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // a caller who has gone away is no error of ours
+	return nil
+}
+
+func accepts(r *http.Request, mediaType string) bool {
+	for _, value := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(value, ",") {
+			name, _, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(name), mediaType) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func write(w http.ResponseWriter, code int, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("endpoint: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(code)
+	_, _ = w.Write(data) // a caller who has gone away is no error of ours
+	return nil
+}
+
+// A status is a refusal that HTTP has a code of its own for.
+type status struct {
+	code int
+	err  *oauth.Error
+}
+
+func (s *status) Error() string { return s.err.Error() }
+func (s *status) Unwrap() error { return s.err }
+
+// fail answers with an error. What another party may see is an *oauth.Error; everything else is ours: it is logged with
+// the request's ID, and the caller hears server_error.
+func (e *endpoints) fail(w http.ResponseWriter, r *http.Request, err error) {
+	code, answer := http.StatusBadRequest, (*oauth.Error)(nil)
+	var known *status
+	var busy *authority.Unavailable
+	switch {
+	case errors.As(err, &known):
+		code, answer = known.code, known.err
+	case errors.As(err, &busy):
+		code, answer = e.unavailable(w, r, busy)
+	case errors.As(err, &answer):
+		if answer.Code == oauth.InvalidClient {
+			code = http.StatusUnauthorized
+			w.Header().Set("WWW-Authenticate", `Basic realm="`+oauth.SafeText(e.authority.Issuer())+`"`)
+		}
+	default:
+		e.log(r, err)
+		code, answer = http.StatusInternalServerError, oauth.Errorf(oauth.ServerError, "something went wrong here; the log has it")
+	}
+	body := struct {
+		Error       oauth.Code `json:"error"`
+		Description string     `json:"error_description,omitempty"`
+	}{answer.Code, oauth.SafeText(answer.Description)}
+	if err := write(w, code, body); err != nil {
+		e.log(r, err)
+	}
+}
+
+func (e *endpoints) unavailable(w http.ResponseWriter, r *http.Request, busy *authority.Unavailable) (int, *oauth.Error) {
+	seconds := max(1, int((busy.RetryAfter+time.Second-1)/time.Second))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	if busy.TooMany {
+		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many failed attempts; try again later")
+	}
+	e.log(r, busy)
+	return http.StatusServiceUnavailable, oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot answer now; try again later")
+}
+
+func (e *endpoints) log(r *http.Request, err error) {
+	id := ""
+	if e.options.RequestID != nil {
+		id = e.options.RequestID(r)
+	}
+	e.options.Logger.Error("request failed", "path", r.URL.Path, "request_id", id, "error", err)
+}

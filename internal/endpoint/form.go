@@ -1,0 +1,90 @@
+package endpoint
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// Bounds of a form (SECURITY, section 5), checked before anything is parsed.
+const (
+	maxFormBytes      = 64 << 10
+	maxFormParameters = 64
+)
+
+// parseForm reads the parameters of a POST body, and of nothing else: what stands in the URL ends up in logs, and what
+// may stand in two places can be told apart by two parsers (RFC 6749, 2.3.1 and 3.2).
+func parseForm(w http.ResponseWriter, r *http.Request) (authority.Form, error) {
+	if err := checkContentType(r.Header.Values("Content-Type")); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			w.Header().Set("Connection", "close")
+			return nil, &status{code: http.StatusRequestEntityTooLarge, err: oauth.Errorf(oauth.InvalidRequest, "the body is larger than 64 KiB")}
+		}
+		w.Header().Set("Connection", "close")
+		return nil, &status{code: http.StatusRequestTimeout, err: oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)}
+	}
+	form, err := decodeForm(string(body))
+	if err != nil {
+		return nil, err
+	}
+	return form, checkQuery(r.URL.RawQuery)
+}
+
+func checkContentType(values []string) error {
+	if len(values) == 1 {
+		mediaType, parameters, err := mime.ParseMediaType(values[0])
+		charset := parameters["charset"]
+		if err == nil && mediaType == "application/x-www-form-urlencoded" && (charset == "" || strings.EqualFold(charset, "utf-8")) {
+			return nil
+		}
+	}
+	return oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/x-www-form-urlencoded, in UTF-8")
+}
+
+// decodeForm parses a form strictly. A parameter that stands twice is refused whatever it is (RFC 6749, 3.2), except for
+// resource (RFC 8707, 2).
+func decodeForm(body string) (authority.Form, error) {
+	if strings.Count(body, "&") >= maxFormParameters {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "more than 64 parameters")
+	}
+	values, err := url.ParseQuery(body)
+	if err != nil {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the body is not a well-formed form").Because(err)
+	}
+	for name, all := range values {
+		if len(all) > 1 && name != "resource" {
+			return nil, oauth.Errorf(oauth.InvalidRequest, "parameter "+oauth.SafeText(name)+" is repeated")
+		}
+		for _, value := range all {
+			if !utf8.ValidString(value) || !utf8.ValidString(name) {
+				return nil, oauth.Errorf(oauth.InvalidRequest, "the body is not UTF-8")
+			}
+		}
+	}
+	return authority.Form(values), nil
+}
+
+// checkQuery refuses credentials in the URL, even beside right ones in the body: they are in the logs of every proxy on
+// the way by now, and a client that gets away with it goes on (RFC 6749, 2.3.1; RFC 9700, 4.3). Other parameters there
+// are ignored.
+func checkQuery(query string) error {
+	values, _ := url.ParseQuery(query) // what cannot be parsed is ignored as well
+	for _, name := range []string{"client_id", "client_secret", "client_assertion", "access_token", "token"} {
+		if values.Has(name) {
+			return oauth.Errorf(oauth.InvalidRequest, "parameter "+name+" may not be in the URL")
+		}
+	}
+	return nil
+}
