@@ -134,4 +134,3 @@ func DecodeObject(data []byte, into any) error {
 	}
 	return decodeStrict(data, into)
 }
-

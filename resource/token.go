@@ -1,0 +1,54 @@
+package resource
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/writ-auth/writ/oauth"
+)
+
+// A Token is what a verified access token says. It is the caller's own: changing it changes nothing for others.
+//
+// Subject, ClientID and ID hold no control characters and are at most 1 KiB long each, so that a name cannot smuggle a
+// line into a header or a log.
+type Token struct {
+	Issuer   string
+	Subject  string         // who acts; with client credentials, the client itself
+	ClientID string         // the client that got the token
+	Audience oauth.Audience // always names the Verifier's own audience
+	Scope    oauth.Scope
+	Roles    []string
+	ID       string // jti, unique per token
+	Expires  time.Time
+	IssuedAt time.Time
+}
+
+// HasRole reports whether the token carries the role: exactly, never as a part of another.
+func (t *Token) HasRole(role string) bool { return slices.Contains(t.Roles, role) }
+
+// LogValue lets a Token be logged: who, what and until when.
+func (t *Token) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("client_id", t.ClientID), slog.String("sub", t.Subject),
+		slog.String("jti", t.ID), slog.String("scope", t.Scope.String()), slog.Time("exp", t.Expires))
+}
+
+// clone keeps a handler that changes its Token from changing what the next request of the same caller may do.
+func (t *Token) clone() *Token {
+	c := *t
+	c.Audience, c.Scope, c.Roles = slices.Clone(t.Audience), slices.Clone(t.Scope), slices.Clone(t.Roles)
+	return &c
+}
+
+type contextKey struct{}
+
+// FromContext returns the token of the request that a handler behind Require serves, and nil elsewhere.
+func FromContext(ctx context.Context) *Token {
+	t, _ := ctx.Value(contextKey{}).(*Token)
+	return t
+}
+
+func withToken(ctx context.Context, t *Token) context.Context {
+	return context.WithValue(ctx, contextKey{}, t)
+}
