@@ -1,0 +1,221 @@
+package writ_test
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the generated part of docs/conformance.md")
+
+// required is every row of the catalogue that a test must hold: first and last of a range.
+var required = []struct {
+	series, title string
+	ranges        [][2]int
+}{
+	{"T", "Token endpoint: HTTP and parameters", [][2]int{{1, 50}}},
+	{"A", "Client secrets", [][2]int{{1, 28}}},
+	{"I", "Introspection", [][2]int{{1, 18}}},
+	{"V", "Revocation", [][2]int{{1, 13}}},
+	{"W", "Metadata and keys", [][2]int{{1, 16}}},
+	{"S", "Resource server", [][2]int{{1, 26}, {36, 42}}},
+	{"C", "Client library", [][2]int{{1, 11}}},
+	{"X", "Resource indicators", [][2]int{{1, 6}}},
+	{"AS-", "Attacks on the authorization server", [][2]int{{1, 37}}},
+	{"CA-", "Attacks on client authentication", [][2]int{{24, 28}}},
+	{"RS-", "Attacks on the resource server", [][2]int{{1, 32}, {36, 36}}},
+	{"ST-", "Attacks on the store", [][2]int{{1, 5}, {9, 17}}},
+	{"OP-", "Attacks on the operation", [][2]int{{1, 7}, {13, 21}}},
+}
+
+const document = "docs/conformance.md"
+
+// A holder is a test that holds a row: what it claims and where it stands.
+type holder struct{ claim, place string }
+
+// TestConformance checks that each row of the catalogue has a test that is named after it, or stands in the document
+// with a reason; and that the tables of the document say which.
+func TestConformance(t *testing.T) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	excused := excuses(string(text))
+	holders := findHolders(t)
+	var tables strings.Builder
+	for _, s := range required {
+		fmt.Fprintf(&tables, "\n### %s\n\n| row | what the test claims | test |\n|---|---|---|\n", s.title)
+		for _, r := range s.ranges {
+			for n := r[0]; n <= r[1]; n++ {
+				row := fmt.Sprintf("%s%02d", s.series, n)
+				if len(holders[row]) == 0 && !excused[row] {
+					t.Errorf("no test is named after %s, and %s gives no reason", row, document)
+				}
+				tables.WriteString(line(row, holders[row]))
+			}
+		}
+	}
+	const begin, end = "<!-- rows: go test . -run Conformance -update -->\n", "\n<!-- end of rows -->"
+	before, rest, ok := strings.Cut(string(text), begin)
+	old, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has lost the marks %q and %q", document, begin, end)
+	}
+	if old == tables.String() {
+		return
+	}
+	if !*update {
+		t.Fatalf("the tables of %s are not up to date: go test . -run Conformance -update", document)
+	}
+	if err := os.WriteFile(document, []byte(before+begin+tables.String()+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// line is the row of a table: the longest claim, for it says most, and every place.
+func line(row string, all []holder) string {
+	var claim string
+	var places []string
+	for _, h := range all {
+		if len(h.claim) > len(claim) {
+			claim = h.claim
+		}
+		if place := "`" + h.place + "`"; !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	if len(places) == 0 {
+		return fmt.Sprintf("| %s | | none: see [Rows judged otherwise](#rows-judged-otherwise) |\n", row)
+	}
+	slices.Sort(places)
+	return fmt.Sprintf("| %s | %s | %s |\n", row, strings.ReplaceAll(claim, "|", `\|`), strings.Join(places, "<br>"))
+}
+
+var (
+	rowID    = regexp.MustCompile(`\b(?:(?:AS|CA|RS|ST|OP)-?|[TAIVWSCX])\d\d\b`)
+	funcRows = regexp.MustCompile(`[A-Z]+\d+`)
+	leading  = regexp.MustCompile(`^(?:(?:(?:AS|CA|RS|ST|OP)-?|[TAIVWSCX])\d\d\b(?:[ ,:/–-]| and )*)+`)
+	excuse   = regexp.MustCompile(`(?m)^- \*\*([^*]+)\*\*`)
+)
+
+// rows returns the row IDs that text begins with, and what follows them.
+func rows(text string) (ids []string, claim string) {
+	head := leading.FindString(text)
+	for _, id := range rowID.FindAllString(head, -1) {
+		ids = append(ids, canonical(id))
+	}
+	return ids, strings.TrimSpace(text[len(head):])
+}
+
+// canonical writes AS05 as AS-05.
+func canonical(id string) string {
+	if id[1] >= 'A' && id[1] <= 'Z' && id[2] != '-' {
+		return id[:2] + "-" + id[2:]
+	}
+	return id
+}
+
+// excuses returns the rows that the document lists under "Rows judged otherwise".
+func excuses(text string) map[string]bool {
+	found := map[string]bool{}
+	_, section, _ := strings.Cut(text, "\n## Rows judged otherwise\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, bold := range excuse.FindAllStringSubmatch(section, -1) {
+		for _, id := range rowID.FindAllString(bold[1], -1) {
+			found[canonical(id)] = true
+		}
+	}
+	return found
+}
+
+// findHolders reads every test of the tree: the names of test functions and the texts in them that begin with a row,
+// which are the names of subtests; and in testdata the headings and names of cases, and the names of scripts.
+func findHolders(t *testing.T) map[string][]holder {
+	holders := map[string][]holder{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (path != "." && strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules" || path == "bin"):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, "_test.go") && path != "conformance_test.go", isStoretest(path):
+			return inGo(path, holders)
+		case strings.Contains(path, "testdata/") && (strings.HasSuffix(path, ".txt") || strings.HasSuffix(path, ".txtar")):
+			return inScript(path, holders)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return holders
+}
+
+// isStoretest tells the contract of the stores, whose tests are in an ordinary package so that three stores can run it.
+func isStoretest(path string) bool {
+	return strings.HasPrefix(path, "internal/store/storetest/") && strings.HasSuffix(path, ".go")
+}
+
+func inGo(path string, holders map[string][]holder) error {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		return err
+	}
+	for _, declaration := range file.Decls {
+		function, place := "", path
+		if f, ok := declaration.(*ast.FuncDecl); ok {
+			function = f.Name.Name
+			place += " " + function
+		}
+		if strings.HasPrefix(function, "Test") || strings.HasPrefix(function, "Fuzz") {
+			for _, id := range funcRows.FindAllString(function, -1) { // RS09, and not the algorithm RS256
+				add(holders, id, place)
+			}
+		}
+		ast.Inspect(declaration, func(n ast.Node) bool {
+			if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				if text, err := strconv.Unquote(literal.Value); err == nil {
+					add(holders, text, place)
+				}
+			}
+			return true
+		})
+	}
+	return nil
+}
+
+func inScript(path string, holders map[string][]holder) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	add(holders, strings.ToUpper(filepath.Base(path)), path)
+	for lines := bufio.NewScanner(strings.NewReader(string(data))); lines.Scan(); {
+		text := lines.Text()
+		for _, mark := range []string{"## ", "# ", "name: "} {
+			if name, ok := strings.CutPrefix(text, mark); ok {
+				add(holders, name, path)
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func add(holders map[string][]holder, text, place string) {
+	ids, claim := rows(text)
+	for _, id := range ids {
+		holders[id] = append(holders[id], holder{claim, place})
+	}
+}
