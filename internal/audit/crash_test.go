@@ -38,7 +38,7 @@ func recordForever(dir string) {
 	}
 }
 
-func TestKillLosesNothingAcknowledged(t *testing.T) {
+func TestR35KillLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
 	seen := map[string]bool{}
 	for round := range 3 {
