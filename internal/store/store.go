@@ -14,6 +14,8 @@ import (
 var (
 	ErrNotFound = errors.New("store: not found")
 	ErrExists   = errors.New("store: exists already")
+	// ErrInvalid is the answer to text that PostgreSQL could not keep, see Check.
+	ErrInvalid = errors.New("store: empty key, or text that is not UTF-8 or holds NUL")
 )
 
 // A Store remembers. Its methods are safe for concurrent use, except on the Store that Update hands out.
@@ -27,10 +29,11 @@ type Store interface {
 	Revocations() Table[Revocation]
 
 	// UseOnce remembers id until expires and returns nil the first time; from then on ErrExists, on every node and
-	// across restarts, until it is swept.
+	// across restarts, until expires has passed. With the zero time it never passes.
 	UseOnce(ctx context.Context, id string, expires time.Time) error
 
-	// Append adds an event to the history of changes. Called on the Store of an Update, the event and the change that it
+	// Append adds an event to the history of changes and gives it a Sequence: an event that became visible later has a
+	// greater one, so that a reader who goes on from the last he saw misses nothing. Called on the Store of an Update, the event and the change that it
 	// tells of are kept together or not at all.
 	Append(ctx context.Context, event Event) error
 
@@ -47,7 +50,8 @@ type Store interface {
 	// A copy in memory that was read at or after a generation is still true while the generation has not changed.
 	Generation(ctx context.Context) (int64, error)
 
-	// Sweep deletes revocations and used IDs that expired before now, in short steps, and returns how many.
+	// Sweep deletes revocations and used IDs that expired before now, in short steps, and returns how many. Those with
+	// the zero time stay.
 	Sweep(ctx context.Context, now time.Time) (int, error)
 
 	// Ping reports whether the store can answer now.
@@ -62,7 +66,9 @@ type Record interface {
 	Key() string
 }
 
-// A Table holds the records of one kind. The records it returns share no memory with those it holds.
+// A Table holds the records of one kind. The records it returns share no memory with those it holds; their times are UTC
+// with microsecond precision, and their empty lists are nil. A record that does not pass Check is refused with
+// ErrInvalid. No error, ErrExists and ErrNotFound included, spoils the Update in which it happens.
 type Table[T Record] interface {
 	// Get returns the record with the key, or ErrNotFound.
 	Get(ctx context.Context, key string) (T, error)
