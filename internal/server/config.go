@@ -1,0 +1,133 @@
+package server
+
+import "net/netip"
+
+// Config is everything that can be set. The comment of each field says what it means, its unit and what excludes it, the
+// tag default what it is when nothing sets it; docs/config.md is made from both (see Doc).
+//
+// The zero value is not usable: Default returns the defaults and Load what a command was given.
+type Config struct {
+	// The URL that clients and APIs know this server by, the "iss" of every token: https, without query, fragment or
+	// trailing slash. http is for loopback only. Default: made from listen, when that is on loopback; else required.
+	Issuer string `yaml:"issuer"`
+
+	// Address and port of the public listener: the OAuth endpoints and nothing else. Port 0 takes a free one.
+	Listen string `yaml:"listen" default:"127.0.0.1:8080"`
+
+	// Certificate and key of the public listener. Required off loopback, unless plain_http_behind is set.
+	TLS TLSFiles `yaml:"tls"`
+
+	// Addresses (CIDR) of the proxies that end TLS in front of this server. Only they and this machine may then speak plain
+	// HTTP to the public listener; everyone else is refused with 403. They are believed like trusted_proxies. Excludes tls.
+	PlainHTTPBehind []netip.Prefix `yaml:"plain_http_behind"`
+
+	// Addresses (CIDR) of proxies whose X-Forwarded-For is believed when the client's address is logged. Everyone else's is
+	// ignored.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+
+	// The admin listener: the admin API, /healthz and /readyz.
+	Admin Admin `yaml:"admin"`
+
+	// Directory for what is kept on this machine: the audit journal, the root key, the operator's credential and the SQLite
+	// database. Made with mode 0700 when it is missing.
+	Data string `yaml:"data" default:"./writ-data"`
+
+	// Where the registry and the keys are kept: sqlite:FILE, or postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full.
+	// Off this machine PostgreSQL must be reached with sslmode=verify-full or verify-ca. Default: sqlite:DATA/writ.db, with
+	// DATA for the value of data. Excludes database_file.
+	Database string `yaml:"database" secret:"true"`
+
+	// File that holds the value of database, so that its password stands in no configuration and no environment. Others must
+	// not be able to read it.
+	DatabaseFile string `yaml:"database_file"`
+
+	// File with the root key that seals the signing keys in the database. Made on the very first start, and never again over
+	// a database that has keys: keep a copy away from the database's backups. Nodes of one database share it.
+	// Default: DATA/root.key.
+	RootKey string `yaml:"root_key"`
+
+	// How long tokens live.
+	Tokens Tokens `yaml:"tokens"`
+
+	// How long signing keys live.
+	Keys Keys `yaml:"keys"`
+
+	// How much one caller, and all of them together, may take.
+	Limits Limits `yaml:"limits"`
+
+	// How the server stops.
+	Shutdown Shutdown `yaml:"shutdown"`
+
+	// What is written to standard error. No line ever holds a secret, a token or a query string.
+	Log Log `yaml:"log"`
+}
+
+// TLSFiles name a certificate and its key.
+type TLSFiles struct {
+	// PEM file with the certificate and the chain behind it. Certificate and key are read again when they change; a pair
+	// that does not fit together is logged, and the old one stays in use.
+	Certificate string `yaml:"certificate"`
+	// PEM file with the private key of the certificate. Others must not be able to read it.
+	Key string `yaml:"key"`
+}
+
+// Admin configures the admin listener.
+type Admin struct {
+	// Address and port of the admin listener. Port 0 takes a free one.
+	Listen string `yaml:"listen" default:"127.0.0.1:8081"`
+	// Certificate and key of the admin listener. Required off loopback.
+	TLS TLSFiles `yaml:"tls"`
+}
+
+// Tokens configure access tokens.
+type Tokens struct {
+	// Life of an access token, where neither its resource nor its client says otherwise.
+	TTL Duration `yaml:"ttl" default:"5m" min:"1s" max:"24h"`
+	// The longest life that a resource or a client may be given. Retired signing keys stay published for as long.
+	MaxTTL Duration `yaml:"max_ttl" default:"1h" min:"1s" max:"24h"`
+}
+
+// Keys configure the schedule of signing keys: announced, signing, retired, dropped.
+type Keys struct {
+	// How long a key signs before the next one takes over.
+	Lifetime Duration `yaml:"lifetime" default:"30d" min:"1m" max:"400d"`
+	// How long a key is published before it signs. Must be longer than APIs keep the key set (300 s), and shorter than
+	// lifetime.
+	Announce Duration `yaml:"announce" default:"24h" min:"1s" max:"30d"`
+}
+
+// Limits bound what callers may take. Above a limit a request is refused; nothing is queued without end.
+type Limits struct {
+	// Bytes in the body of a request to the public listener.
+	Body Size `yaml:"body" default:"64KiB" min:"4KiB" max:"64KiB"`
+	// Bytes in all header fields of a request together.
+	Header Size `yaml:"header" default:"32KiB" min:"4KiB" max:"1MiB"`
+	// Time for the header of a request to arrive.
+	HeaderTimeout Duration `yaml:"header_timeout" default:"5s" min:"100ms" max:"5m"`
+	// Time for a whole request to arrive.
+	BodyTimeout Duration `yaml:"body_timeout" default:"10s" min:"100ms" max:"5m"`
+	// Time for an answer to be made and to be taken by the caller.
+	WriteTimeout Duration `yaml:"write_timeout" default:"10s" min:"100ms" max:"5m"`
+	// How long a connection may stay without a request.
+	IdleTimeout Duration `yaml:"idle_timeout" default:"60s" min:"1s" max:"1h"`
+	// Connections of the public listener at once. Further ones wait to be accepted.
+	Connections int `yaml:"connections" default:"4096" min:"16" max:"1000000"`
+	// Requests being answered at once. Above it the answer is 503 with Retry-After.
+	InFlight int `yaml:"in_flight" default:"512" min:"1" max:"100000"`
+}
+
+// Shutdown configures how the server stops when it is told to.
+type Shutdown struct {
+	// How long /readyz says no while requests are still taken, so that a load balancer can notice. 2s is right behind one.
+	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"5m"`
+	// How long requests that have begun may take to end.
+	Drain Duration `yaml:"drain" default:"10s" min:"0s" max:"10m"`
+}
+
+// Log configures the log.
+type Log struct {
+	// The least severe level that is written: debug, info, warn or error.
+	Level string `yaml:"level" default:"info" oneof:"debug info warn error"`
+	// json, one object a line, or text.
+	Format string `yaml:"format" default:"json" oneof:"json text"`
+}
