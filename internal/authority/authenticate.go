@@ -72,7 +72,7 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 // decoy stands in for a client that is not there, so that looking at its credentials costs what it costs for one that is.
 var decoy = &client{Client: &store.Client{
 	AuthMethod: oauth.ClientSecretBasic,
-	Secrets:    []store.Secret{{ID: "decoy", Hash: hashSecret("no secret has this text, as it has no checksum")}},
+	Secrets:    []store.Secret{{ID: "decoy", Hash: store.HashSecret("no secret has this text, as it has no checksum")}},
 }}
 
 func (a *Authority) verify(known *client, presented credentials) error {

@@ -1,9 +1,7 @@
 package authority
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 
 	"github.com/writ-auth/writ/internal/store"
 )
@@ -18,7 +16,7 @@ func clientSecret(a *Authority, client *store.Client, presented credentials) err
 	if len(secret) > maxSecretBytes {
 		secret = ""
 	}
-	hash := []byte(hashSecret(secret))
+	hash := []byte(store.HashSecret(secret))
 	why := error(reasonWrongSecret)
 	for _, known := range client.Secrets {
 		if subtle.ConstantTimeCompare([]byte(known.Hash), hash) != 1 || secret == "" {
@@ -31,9 +29,4 @@ func clientSecret(a *Authority, client *store.Client, presented credentials) err
 		return nil
 	}
 	return why
-}
-
-func hashSecret(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return "sha256:" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
