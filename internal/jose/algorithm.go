@@ -25,11 +25,11 @@ const (
 // Algorithms lists every algorithm that can be verified, the preferred ones first.
 var Algorithms = []string{ES256, Ed25519, EdDSA, PS256, RS256, ES384}
 
-// Bounds on RSA keys: below 2048 bits they are weak (RFC 7518, 3.3), above 8192 verifying one costs the validator more
-// than it should pay for a stranger's key (CVE-2023-29409).
+// Bounds on RSA keys: below 2048 bits they are weak (RFC 7518, 3.3), above 4096 verifying one costs the validator more
+// than it should pay for a stranger's key (CVE-2023-29409), and go-jose takes none.
 const (
 	minRSABits = 2048
-	maxRSABits = 8192
+	maxRSABits = 4096
 )
 
 // Known reports whether name is one of Algorithms.

@@ -5,7 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"unicode/utf8"
+	"slices"
 
 	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
@@ -58,7 +58,7 @@ func usableKey(raw []byte) (Key, bool) {
 	if err := jwk.UnmarshalJSON(raw); err != nil || !jwk.Valid() || !jwk.IsPublic() {
 		return Key{}, false
 	}
-	if jwk.Use != "" && jwk.Use != "sig" {
+	if jwk.Use != "" && jwk.Use != "sig" || !mayVerify(raw) {
 		return Key{}, false
 	}
 	key := Key{ID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key}
@@ -71,6 +71,17 @@ func usableKey(raw []byte) (Key, bool) {
 		}
 	}
 	return Key{}, false
+}
+
+// mayVerify reports whether the key's operations, if the key lists any, include verifying (RFC 7517, 4.3).
+func mayVerify(raw []byte) bool {
+	var key struct {
+		Operations []string `json:"key_ops"`
+	}
+	if err := decodeStrict(raw, &key); err != nil {
+		return false
+	}
+	return key.Operations == nil || slices.Contains(key.Operations, "verify")
 }
 
 // MarshalJWKS writes a JWK Set with the public members only, each key with kid, alg and use.
@@ -90,40 +101,4 @@ func Thumbprint(public crypto.PublicKey) (string, error) {
 		return "", fmt.Errorf("jose: thumbprint: %w", err)
 	}
 	return base64.RawURLEncoding.EncodeToString(sum), nil
-}
-
-// maxDepth is how deep JSON of another party may nest (SECURITY, section 5).
-const maxDepth = 32
-
-// decodeStrict decodes one JSON value: case-sensitive member names, no duplicate member, bounded depth, valid UTF-8,
-// nothing behind it. A parser that takes the last of two members disagrees with one that takes the first; an attacker
-// lives in between.
-func decodeStrict(data []byte, into any) error {
-	if !utf8.Valid(data) {
-		return errors.New("JSON is not UTF-8")
-	}
-	if tooDeep(data) {
-		return errors.New("JSON nests too deep")
-	}
-	return json.Unmarshal(data, into) // go-jose's own: strict about case and duplicates
-}
-
-func tooDeep(data []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }

@@ -91,4 +91,3 @@ func (s *Signer) ecdsaSignature(digest []byte, hash crypto.Hash, size int) ([]by
 	point.S.FillBytes(out[size:])
 	return out, nil
 }
-
