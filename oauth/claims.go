@@ -73,11 +73,13 @@ func (a *Audience) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &many); err != nil || len(many) == 0 {
 		return errors.New("aud is neither a string nor an array of strings")
 	}
-	for _, value := range many {
+	values := make(Audience, len(many))
+	for i, value := range many {
 		if value == nil {
 			return errors.New("aud has a null")
 		}
-		*a = append(*a, *value)
+		values[i] = *value
 	}
+	*a = values
 	return nil
 }
