@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
+
+// A loop is background work: a step that is done again and again until the server stops.
+type loop struct {
+	name    string
+	every   time.Duration
+	timeout time.Duration // of one step
+	step    func(context.Context) error
+}
+
+// run does the step every interval until ctx ends. A step that fails or panics is tried again at the next interval. The log
+// hears of it when it begins and when it is over, not each time: a database that is away for an hour is two lines.
+func (l loop) run(ctx context.Context, logger *slog.Logger) {
+	ticker := time.NewTicker(l.every)
+	defer ticker.Stop()
+	var failing bool
+	var since time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := l.once(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			failing, since = true, time.Now()
+			logger.Error("background work fails", "work", l.name, "error", err)
+		case err == nil && failing:
+			failing = false
+			logger.Info("background work succeeds again", "work", l.name, "after", time.Since(since).Round(time.Millisecond).String())
+		}
+	}
+}
+
+func (l loop) once(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("panic: %s at %s", panicText(reason), debug.Stack())
+		}
+	}()
+	return l.step(ctx)
+}

@@ -1,0 +1,317 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A middleware wraps the handler of a listener.
+type middleware func(http.Handler) http.Handler
+
+// chain puts the first middleware outermost.
+func chain(handler http.Handler, middlewares ...middleware) http.Handler {
+	for i := len(middlewares) - 1; i >= 0; i-- {
+		handler = middlewares[i](handler)
+	}
+	return handler
+}
+
+// A call is what the middleware knows about a request. One value travels in the context from the outermost middleware in.
+type call struct {
+	id   string
+	peer netip.Addr // the other end of the connection
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	if c == nil {
+		return &call{}
+	}
+	return c
+}
+
+// RequestID returns what a request is called in the log, in the journal and in the X-Request-Id of its answer.
+func RequestID(r *http.Request) string { return callOf(r.Context()).id }
+
+const headerRequestID = "X-Request-Id"
+
+// identify gives each request an ID of our own making, 128 random bits: one that the caller chose could repeat another's,
+// or carry a line break into the log. Whatever the caller sent under the name is replaced. RemoteAddr becomes the address of
+// the client that the request came from, for everything behind.
+func identify(p proxies) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var random [16]byte
+			rand.Read(random[:]) // never fails (crypto/rand)
+			c := &call{id: base64.RawURLEncoding.EncodeToString(random[:]), peer: peerOf(r)}
+			client := p.clientOf(r)
+			r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+			r.Header.Set(headerRequestID, c.id)
+			w.Header().Set(headerRequestID, c.id)
+			if client.IsValid() {
+				r.RemoteAddr = client.String()
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// recorder remembers what was answered. It hands on what http.ResponseController asks for.
+type recorder struct {
+	http.ResponseWriter
+	status  int
+	written int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= http.StatusOK {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(data []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(data)
+	r.written += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// logAccess writes a line for each request: never the query string, the body or a header that can hold a credential.
+func logAccess(logger *slog.Logger) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			start := time.Now()
+			rec := &recorder{ResponseWriter: w}
+			defer func() { // also when the connection is torn down by a panic
+				level := slog.LevelInfo
+				if rec.status >= http.StatusInternalServerError {
+					level = slog.LevelError
+				}
+				logger.LogAttrs(r.Context(), level, "request",
+					slog.String("request_id", RequestID(r)), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+					slog.Int("status", rec.status), slog.Int64("bytes", rec.written), slog.Int64("micros", time.Since(start).Microseconds()),
+					slog.String("remote", r.RemoteAddr), slog.String("protocol", r.Proto), slog.String("user_agent", r.UserAgent()))
+			}()
+			next.ServeHTTP(rec, r)
+		})
+	}
+}
+
+// recoverPanics turns a panic into a generic 500 and a line in the log. The line has the stack, where Go prints no contents
+// of strings, and the text of errors of the runtime; of anything else only the type, because a panic may hold what the caller sent.
+func recoverPanics(logger *slog.Logger, panics *atomic.Int64) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				reason := recover()
+				if reason == nil {
+					return
+				}
+				panics.Add(1)
+				logger.LogAttrs(r.Context(), slog.LevelError, "panic",
+					slog.String("request_id", RequestID(r)), slog.String("reason", panicText(reason)), slog.String(keyStack, string(debug.Stack())))
+				if rec, ok := w.(*recorder); ok && rec.status != 0 {
+					panic(http.ErrAbortHandler) // half an answer is out: the connection must not look as if it were all
+				}
+				refuse(w, http.StatusInternalServerError, "server_error", "something went wrong here; the log has it")
+			}()
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+func panicText(reason any) string {
+	if err, ok := reason.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a value of type %T", reason)
+}
+
+// admit refuses peers that may not speak to a listener in clear. Nothing of the request is looked at (T38).
+func admit(p proxies) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !p.admits(callOf(r.Context()).peer, r) {
+				w.Header().Set("Connection", "close")
+				refuse(w, http.StatusForbidden, "invalid_request", "this server speaks plain HTTP to its proxy only: use https")
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// hsts tells browsers to stay with TLS (RFC 6797); it may be sent over TLS only.
+func hsts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil {
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Bounds on the header of a request, beside its size in all.
+const (
+	maxHeaderFields = 100
+	maxHeaderValue  = 16 << 10
+)
+
+// boundHeader refuses what no honest client sends.
+func boundHeader(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fields, longest := 0, 0
+		for _, values := range r.Header {
+			fields += len(values)
+			for _, value := range values {
+				longest = max(longest, len(value))
+			}
+		}
+		if fields > maxHeaderFields || longest > maxHeaderValue {
+			w.Header().Set("Connection", "close")
+			refuse(w, http.StatusRequestHeaderFieldsTooLarge, "invalid_request", "the header is too large")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// plainPaths answers 404 to a path that has a second spelling: //token, /../token, /%74oken. http.ServeMux would redirect
+// to the first one with 307, and a client that follows sends its credentials again; a proxy's rule may have let the second
+// one pass (GW-29). Escapes are for paths behind prefix only, where identifiers stand in them.
+func plainPaths(escapesBehind string) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			sent := r.URL.EscapedPath()
+			clean := path.Clean("/" + sent)
+			if clean != "/" && strings.HasSuffix(sent, "/") {
+				clean += "/"
+			}
+			escapes := strings.Contains(sent, "%") && (escapesBehind == "" || !strings.HasPrefix(sent, escapesBehind))
+			if sent != clean || escapes || r.Method == http.MethodConnect {
+				refuse(w, http.StatusNotFound, "not_found", "there is nothing here")
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// receive takes in the whole body before the request counts as being answered, so that callers who send a byte a second
+// hold a connection and nothing else. It judges nothing: a handler finds out about a body that is too large, or never came,
+// when it reads, in its own order of checks.
+func receive(limit Size) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+				next.ServeHTTP(w, r)
+				return
+			}
+			body := &received{rest: r.Body}
+			if r.ContentLength > int64(limit) {
+				body.err = &http.MaxBytesError{Limit: int64(limit)}
+			} else {
+				var data []byte
+				data, body.err = io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+				body.Reader = bytes.NewReader(data)
+			}
+			if body.err != nil {
+				w.Header().Set("Connection", "close")
+			}
+			r.Body = body
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// received is a body that is here already, and the error that its end was, if it was one.
+type received struct {
+	io.Reader
+	err  error
+	rest io.Closer
+}
+
+func (b *received) Read(into []byte) (int, error) {
+	if b.Reader != nil {
+		if n, err := b.Reader.Read(into); n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return 0, io.EOF
+}
+
+func (b *received) Close() error { return b.rest.Close() }
+
+// bound answers at most n requests at once. The others are told so at once instead of waiting: a queue without an end only
+// makes everyone late.
+func bound(n int) middleware {
+	slots := make(chan struct{}, n)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+				next.ServeHTTP(w, r)
+			default:
+				w.Header().Set("Retry-After", "1")
+				refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")
+			}
+		})
+	}
+}
+
+// drain tells clients to take another connection while the server is stopping.
+func drain(draining *atomic.Bool) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if draining.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// refuse answers with an OAuth error, with the headers that every answer has (STANDARDS, section 5). code and description are
+// constants of ours.
+func refuse(w http.ResponseWriter, status int, code, description string) {
+	body := `{"error":"` + code + `","error_description":"` + description + `"}`
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Pragma", "no-cache")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	for _, name := range []string{"ETag", "WWW-Authenticate", "Access-Control-Allow-Origin"} {
+		header.Del(name) // left by a handler that did not get to its end
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // a caller who has gone away is no error of ours
+}
