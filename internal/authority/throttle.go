@@ -50,11 +50,12 @@ func (f *failures) check(clientID, remote string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	wait := f.until(callerOf(clientID, remote)).Sub(f.now()) - time.Duration(f.throttle.Burst-1)*f.throttle.Interval
-	if wait <= 0 {
+	borne := f.now().Add(time.Duration(f.throttle.Burst-1) * f.throttle.Interval)
+	until := f.until(callerOf(clientID, remote))
+	if !until.After(borne) {
 		return nil
 	}
-	return &Unavailable{RetryAfter: wait, TooMany: true}
+	return &Unavailable{RetryAfter: until.Sub(borne), TooMany: true}
 }
 
 // add counts a failure.
