@@ -50,6 +50,9 @@ func (a *Authority) IntrospectSigned(ctx context.Context, r *Request) (string, e
 }
 
 func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspection, *client, error) {
+	if r.Malformed != nil {
+		return nil, nil, r.Malformed
+	}
 	token := r.Form.Get("token")
 	if token == "" {
 		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "token is missing")

@@ -15,6 +15,7 @@ type Request struct {
 	Authorization []string // values of the Authorization header
 	Remote        string   // address of the caller, for the journal and the throttle
 	ID            string   // request ID, for the journal
+	Malformed     error    // why the form could not be read, if so: it is refused with that, and in the journal as any other
 }
 
 // A Form holds the parameters of a request body. Only "resource" may have several values.

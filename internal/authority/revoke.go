@@ -20,6 +20,9 @@ func (a *Authority) Revoke(ctx context.Context, r *Request) error {
 }
 
 func (a *Authority) revoke(ctx context.Context, r *Request) error {
+	if r.Malformed != nil {
+		return r.Malformed
+	}
 	token := r.Form.Get("token")
 	if token == "" {
 		return oauth.Errorf(oauth.InvalidRequest, "token is missing")

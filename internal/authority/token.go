@@ -45,6 +45,9 @@ func (a *Authority) Token(ctx context.Context, r *Request) (*oauth.TokenResponse
 }
 
 func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse, error) {
+	if r.Malformed != nil {
+		return nil, r.Malformed
+	}
 	grantType := r.Form.Get("grant_type")
 	if grantType == "" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")

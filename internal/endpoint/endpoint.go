@@ -93,24 +93,17 @@ func secure(header http.Header) {
 	header.Set("Pragma", "no-cache")
 }
 
-func (e *endpoints) request(w http.ResponseWriter, r *http.Request) (*authority.Request, error) {
+func (e *endpoints) request(w http.ResponseWriter, r *http.Request) *authority.Request {
 	form, err := parseForm(w, r)
-	if err != nil {
-		return nil, err
-	}
-	request := &authority.Request{Form: form, Authorization: r.Header.Values("Authorization"), Remote: r.RemoteAddr}
+	request := &authority.Request{Form: form, Authorization: r.Header.Values("Authorization"), Remote: r.RemoteAddr, Malformed: err}
 	if e.options.RequestID != nil {
 		request.ID = e.options.RequestID(r)
 	}
-	return request, nil
+	return request
 }
 
 func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
-	request, err := e.request(w, r)
-	if err != nil {
-		return err
-	}
-	answer, err := e.authority.Token(r.Context(), request)
+	answer, err := e.authority.Token(r.Context(), e.request(w, r))
 	if err != nil {
 		return err
 	}
@@ -121,10 +114,7 @@ func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
 const mediaSignedIntrospection = "application/" + oauth.TypeIntrospection
 
 func (e *endpoints) introspect(w http.ResponseWriter, r *http.Request) error {
-	request, err := e.request(w, r)
-	if err != nil {
-		return err
-	}
+	request := e.request(w, r)
 	if !accepts(r, mediaSignedIntrospection) {
 		answer, err := e.authority.Introspect(r.Context(), request)
 		if err != nil {
@@ -142,11 +132,7 @@ func (e *endpoints) introspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *endpoints) revoke(w http.ResponseWriter, r *http.Request) error {
-	request, err := e.request(w, r)
-	if err != nil {
-		return err
-	}
-	if err := e.authority.Revoke(r.Context(), request); err != nil {
+	if err := e.authority.Revoke(r.Context(), e.request(w, r)); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Length", "0")

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -33,7 +34,11 @@ func parseForm(w http.ResponseWriter, r *http.Request) (authority.Form, error) {
 			return nil, &status{code: http.StatusRequestEntityTooLarge, err: oauth.Errorf(oauth.InvalidRequest, "the body is larger than 64 KiB")}
 		}
 		w.Header().Set("Connection", "close")
-		return nil, &status{code: http.StatusRequestTimeout, err: oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)}
+		unread := oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, &status{code: http.StatusRequestTimeout, err: unread}
+		}
+		return nil, unread
 	}
 	form, err := decodeForm(string(body))
 	if err != nil {
@@ -78,9 +83,12 @@ func decodeForm(body string) (authority.Form, error) {
 
 // checkQuery refuses credentials in the URL, even beside right ones in the body: they are in the logs of every proxy on
 // the way by now, and a client that gets away with it goes on (RFC 6749, 2.3.1; RFC 9700, 4.3). Other parameters there
-// are ignored.
+// are ignored; a query that cannot be parsed is refused, for credentials may be in it (a;client_secret=...).
 func checkQuery(query string) error {
-	values, _ := url.ParseQuery(query) // what cannot be parsed is ignored as well
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return oauth.Errorf(oauth.InvalidRequest, "the query of the URL is not well-formed, and there should be none").Because(err)
+	}
 	for _, name := range []string{"client_id", "client_secret", "client_assertion", "access_token", "token"} {
 		if values.Has(name) {
 			return oauth.Errorf(oauth.InvalidRequest, "parameter "+name+" may not be in the URL")
