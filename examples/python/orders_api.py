@@ -9,6 +9,7 @@ import requests
 from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
 from flask import Flask
+from joserfc.jwk import KeySet
 
 issuer = os.environ["WRIT_ISSUER"]
 
@@ -16,7 +17,7 @@ issuer = os.environ["WRIT_ISSUER"]
 class Tokens(JWTBearerTokenValidator):
     def get_jwks(self):
         # Published a day before they sign: keep them for minutes in an API that has more to do.
-        return requests.get(issuer + "/jwks", timeout=3).json()
+        return KeySet.import_key_set(requests.get(issuer + "/jwks", timeout=3).json())
 
 
 require = ResourceProtector()
