@@ -1,0 +1,92 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// Operator is the name of the first operator's client.
+const Operator = "operator"
+
+// Bootstrap makes the admin API's resource and the first operator, who has all its scopes, and returns the operator with
+// the secret; nil when the resource exists already. It runs at every start: an operator who was deleted or cut down later
+// stays so.
+func (r *Registry) Bootstrap(ctx context.Context) (*Registered, error) {
+	if err := r.ring.Ensure(ctx, jose.ES256); err != nil {
+		return nil, wrap(err)
+	}
+	var operator *Registered
+	actor := System("bootstrap")
+	err := r.change(ctx, actor, ResourcesWrite, func(tx transaction) (store.Event, error) {
+		operator = nil
+		settings := resourceDefaults(ResourceSettings{URI: r.admin, Name: "Writ admin API", Scopes: adminScopes})
+		err := tx.Resources().Insert(ctx, resourceRecord(settings, tx.now))
+		if errors.Is(err, store.ErrExists) {
+			return store.Event{}, nil
+		}
+		if err != nil {
+			return store.Event{}, err
+		}
+		event := store.Event{Time: tx.now, Actor: actor.ID, Action: "resource.created", Object: r.admin, Detail: detail(settings)}
+		if err := tx.Append(ctx, event); err != nil {
+			return store.Event{}, err
+		}
+		made, event, err := r.putOperator(ctx, tx)
+		operator = &made
+		return event, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return operator, nil
+}
+
+// ResetOperator gives the first operator a new secret in the place of all old ones, and all admin scopes, or makes it
+// anew. It is the way back in for whoever has the server's data in hand, never for a request.
+func (r *Registry) ResetOperator(ctx context.Context) (Registered, error) {
+	var operator Registered
+	err := r.change(ctx, System("reset"), ClientsWrite, func(tx transaction) (event store.Event, err error) {
+		operator, event, err = r.putOperator(ctx, tx)
+		return event, err
+	})
+	if err != nil {
+		return Registered{}, err
+	}
+	return operator, nil
+}
+
+// putOperator makes the operator's client, or makes it whole again.
+func (r *Registry) putOperator(ctx context.Context, tx transaction) (Registered, store.Event, error) {
+	event := store.Event{Action: "operator.reset"}
+	record, err := findClient(ctx, tx, Operator)
+	missing := errors.Is(err, NotFound)
+	if err != nil && !missing {
+		return Registered{}, event, err
+	}
+	if missing {
+		event.Action = "client.created"
+		record = store.Client{ID: newID(Operator), Created: tx.now}
+		describe(&record, withDefaults(oauth.ClientMetadata{ClientName: Operator}))
+	}
+	scopes := AdminScopes()
+	grants := []store.Grant{{Resource: r.admin, Scopes: scopes, Defaults: scopes}}
+	for _, grant := range record.Grants {
+		if grant.Resource != r.admin {
+			grants = append(grants, grant)
+		}
+	}
+	secret := newSecret()
+	record.Grants, record.Suspended, record.Updated = grants, false, tx.now
+	record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: tx.now}}
+	event.Object, event.Detail = record.ID, detail(metadataOf(record))
+	if missing {
+		err = tx.Clients().Insert(ctx, record)
+	} else {
+		err = tx.Clients().Put(ctx, record)
+	}
+	return Registered{Client: clientView(record), Secret: secret}, event, err
+}
