@@ -1,0 +1,99 @@
+package sqlstore
+
+import "github.com/writ-auth/writ/internal/store"
+
+// A schema says how the records of one kind are kept: a new kind of record is one more value.
+type schema[T store.Record] struct {
+	name       string // for errors
+	statements statementsOf
+	fields     func(*T) []field // in the order of the columns
+	counted    bool             // whether writes make the generation grow
+}
+
+// statementsOf a table. Their first argument is the key; insert has the other columns behind it, put before it.
+type statementsOf struct{ get, exists, list, insert, put, delete sqlText }
+
+var clients = schema[store.Client]{
+	name: "clients",
+	statements: statementsFor("clients", true,
+		"id", "name", "auth_method", "grant_types", "secrets", "grants", "roles", "resource_server_for",
+		"multiple_audiences", "token_ttl", "suspended", "not_before", "created", "updated"),
+	fields: func(c *store.Client) []field {
+		return []field{
+			text{&c.ID}, text{&c.Name}, text{&c.AuthMethod}, texts(&c.GrantTypes), secrets(&c.Secrets), grants(&c.Grants),
+			texts(&c.Roles), texts(&c.ResourceServerFor), flag{&c.MultipleAudiences}, span{&c.TokenTTL}, flag{&c.Suspended},
+			instant{&c.NotBefore}, instant{&c.Created}, instant{&c.Updated},
+		}
+	},
+	counted: true,
+}
+
+var resources = schema[store.Resource]{
+	name: "resources",
+	statements: statementsFor("resources", false,
+		"uri", "name", "scopes", "format", "algorithm", "token_ttl", "multiple_audiences", "created", "updated"),
+	fields: func(r *store.Resource) []field {
+		return []field{
+			text{&r.URI}, text{&r.Name}, scopes(&r.Scopes), text{&r.Format}, text{&r.Algorithm}, span{&r.TokenTTL},
+			flag{&r.MultipleAudiences}, instant{&r.Created}, instant{&r.Updated},
+		}
+	},
+	counted: true,
+}
+
+var roles = schema[store.Role]{
+	name:       "roles",
+	statements: statementsFor("roles", false, "name", "description", "grants", "created", "updated"),
+	fields: func(r *store.Role) []field {
+		return []field{text{&r.Name}, text{&r.Description}, grants(&r.Grants), instant{&r.Created}, instant{&r.Updated}}
+	},
+	counted: true,
+}
+
+var signingKeys = schema[store.SigningKey]{
+	name: "signing keys",
+	statements: statementsFor("signing_keys", false,
+		"id", "algorithm", "public_key", "sealed_key", "created", "sign_from", "sign_until", "drop_at", "revoked"),
+	fields: func(k *store.SigningKey) []field {
+		return []field{
+			text{&k.ID}, text{&k.Algorithm}, blob{&k.Public}, blob{&k.Sealed}, instant{&k.Created}, instant{&k.SignFrom},
+			instant{&k.SignUntil}, instant{&k.DropAt}, instant{&k.Revoked},
+		}
+	},
+	counted: true,
+}
+
+var revocations = schema[store.Revocation]{
+	name:       "revocations",
+	statements: statementsFor("revocations", false, "token_id", "expires"),
+	fields: func(r *store.Revocation) []field {
+		return []field{text{&r.TokenID}, instant{&r.Expires}}
+	},
+}
+
+// statementsFor makes the statements of a table whose key is the first column and, if unique is set, whose second column
+// is unique too.
+//
+// None of them provokes an error of the database where a rule of the Table says no: PostgreSQL would give up the whole
+// transaction. They touch no row instead.
+func statementsFor(table sqlText, unique bool, columns ...sqlText) statementsOf {
+	key, all, values := columns[0], join(columns, ", "), placeholders(len(columns))
+	var assignments []sqlText
+	for i, column := range columns[1:] {
+		assignments = append(assignments, column+" = "+values[i])
+	}
+	keyValue := values[len(assignments)]
+	put := "UPDATE " + table + " SET " + join(assignments, ", ") + " WHERE " + key + " = " + keyValue
+	if unique {
+		put += " AND NOT EXISTS (SELECT 1 FROM " + table + " AS other WHERE other." + columns[1] + " = $1 AND other." +
+			key + " <> " + keyValue + ")"
+	}
+	return statementsOf{
+		get:    "SELECT " + all + " FROM " + table + " WHERE " + key + " = $1",
+		exists: "SELECT count(*) FROM " + table + " WHERE " + key + " = $1",
+		list:   "SELECT " + all + " FROM " + table + " WHERE " + key + " > $1 ORDER BY " + key + " LIMIT $2",
+		insert: "INSERT INTO " + table + " (" + all + ") VALUES (" + join(values, ", ") + ") ON CONFLICT DO NOTHING",
+		put:    put,
+		delete: "DELETE FROM " + table + " WHERE " + key + " = $1",
+	}
+}
