@@ -514,6 +514,7 @@ func TestKeysOfAnotherNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := New(Options{Issuer: issuer, Store: b.store, Ring: ring, Now: b.now})
+	b.clock = noon.Add(time.Hour)
 	if _, err := other.RotateKey(t.Context(), System("test"), "ES256", true); err != nil {
 		t.Fatal(err)
 	}
