@@ -2,6 +2,11 @@ package resource_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"maps"
@@ -106,11 +111,22 @@ type issuer struct {
 	introspect http.HandlerFunc
 }
 
-// keysOnce holds a key per algorithm: RSA keys take long to make.
+// private is the ES256 key of every issuer in the tests, for tokens whose every byte the test chooses.
+var private = sync.OnceValue(func() *ecdsa.PrivateKey {
+	key, err := jose.GenerateKey(jose.ES256)
+	if err != nil {
+		panic(err)
+	}
+	return key.(*ecdsa.PrivateKey)
+})
+
+// signers holds a signer per algorithm: RSA keys take long to make.
 var signers = sync.OnceValue(func() map[string]*jose.Signer {
-	all := map[string]*jose.Signer{}
+	all := map[string]*jose.Signer{jose.ES256: signerOf(private(), jose.ES256)}
 	for _, algorithm := range jose.Algorithms {
-		all[algorithm] = newSigner(algorithm)
+		if all[algorithm] == nil {
+			all[algorithm] = newSigner(algorithm)
+		}
 	}
 	return all
 })
@@ -120,6 +136,10 @@ func newSigner(algorithm string) *jose.Signer {
 	if err != nil {
 		panic(err)
 	}
+	return signerOf(key, algorithm)
+}
+
+func signerOf(key crypto.Signer, algorithm string) *jose.Signer {
 	id, err := jose.Thumbprint(key.Public())
 	if err != nil {
 		panic(err)
@@ -199,11 +219,7 @@ func (i *issuer) claims(changes map[string]any) map[string]any {
 
 // mint signs claims as an access token.
 func (i *issuer) mint(changes map[string]any) string {
-	payload, err := json.Marshal(i.claims(changes))
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	return i.sign(i.signer, oauth.TypeAccessToken, payload)
+	return i.sign(i.signer, oauth.TypeAccessToken, []byte(i.payload(changes)))
 }
 
 func (i *issuer) sign(signer *jose.Signer, typ string, payload []byte) string {
@@ -213,6 +229,36 @@ func (i *issuer) sign(signer *jose.Signer, typ string, payload []byte) string {
 	}
 	return token
 }
+
+// raw signs any header and payload with the issuer's ES256 key, or what the header says is one.
+func (i *issuer) raw(header, payload string) string {
+	input := b64(header) + "." + b64(payload)
+	digest := sha256.Sum256([]byte(input))
+	r, s, err := ecdsa.Sign(rand.Reader, private(), digest[:])
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// header is the JOSE header of a good token with further members, such as `,"crit":[]`.
+func (i *issuer) header(more string) string {
+	return `{"alg":"ES256","kid":"` + i.signer.KeyID + `","typ":"at+jwt"` + more + `}`
+}
+
+// payload is claims as JSON.
+func (i *issuer) payload(changes map[string]any) string {
+	payload, err := json.Marshal(i.claims(changes))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return string(payload)
+}
+
+func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
 // verifier trusts the issuer; change may alter the configuration.
 func (i *issuer) verifier(change func(*resource.Config)) *resource.Verifier {
@@ -229,7 +275,7 @@ func (i *issuer) verifier(change func(*resource.Config)) *resource.Verifier {
 	return v
 }
 
-// request sends a request with the token to a handler that needs the scope "read", unless v protects it otherwise.
+// get sends a request with the token to a handler that needs the scope "read".
 func get(v *resource.Verifier, token string) *http.Response {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	if token != "" {

@@ -3,6 +3,7 @@ package jose
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4/json"
@@ -36,10 +37,25 @@ func decodeStrict(data []byte, into any) error {
 		// go-jose's decoder refuses duplicates where it decodes and skips over what nobody asked for: decode it all.
 		var everything any
 		if err := json.Unmarshal(data, &everything); err != nil {
-			return err
+			return plain(err)
 		}
 	}
-	return json.Unmarshal(data, into)
+	if err := json.Unmarshal(data, into); err != nil {
+		return plain(err)
+	}
+	return nil
+}
+
+// plain keeps the other party's text from forging lines in our log: the decoder's error repeats a duplicate member's
+// name as it came.
+func plain(err error) error {
+	text := err.Error()
+	return errors.New(strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), 200)]))
 }
 
 // shape returns how deep JSON nests and how many objects it has. It is exact for valid JSON, which is all that matters:
