@@ -41,6 +41,10 @@ type Config struct {
 	// not be able to read it.
 	DatabaseFile string `yaml:"database_file"`
 
+	// auto applies pending migrations when the server starts; never refuses to start instead, for a database role that may
+	// not change tables: run writ migrate first, with a role that may.
+	Migrate string `yaml:"migrate" default:"auto" oneof:"auto never"`
+
 	// File with the root key that seals the signing keys in the database. Made on the very first start, and never again over
 	// a database that has keys: keep a copy away from the database's backups. Nodes of one database share it.
 	// Default: DATA/root.key.

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/writ-auth/writ/internal/endpoint"
+	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/resource"
+)
+
+// handle puts the handlers on the listeners. The public one has the OAuth endpoints and the metadata of the admin API, which
+// belongs to the issuer's host (RFC 9728, 3.1); the rest is on the admin listener.
+func (s *Server) handle(context.Context) error {
+	verifier, err := resource.NewVerifier(resource.Config{
+		Issuer: s.issuer, Audience: registry.AdminResource(s.issuer), Scopes: registry.AdminScopes(),
+		Keys: s.ring, Now: s.now, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	f := front{
+		proxies: proxies{trusted: s.config.TrustedProxies, behind: s.config.PlainHTTPBehind},
+		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
+	}
+	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID})
+	metadata := verifier.MetadataHandler()
+	s.public.http.Handler = f.public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == verifier.MetadataPath() {
+			metadata.ServeHTTP(w, r)
+			return
+		}
+		oauth.ServeHTTP(w, r)
+	}))
+
+	mux := http.NewServeMux()
+	mux.Handle(verifier.MetadataPath(), metadata)
+	mux.HandleFunc("GET /healthz", s.alive)
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, "not_found", "there is nothing here")
+	})
+	s.admin.http.Handler = f.admin(mux)
+	return nil
+}
+
+// alive says that the process answers, whatever else is wrong: starting it again would mend nothing (OP-19).
+func (s *Server) alive(w http.ResponseWriter, _ *http.Request) {
+	answerHealth(w, http.StatusOK, health{Status: "ok"})
+}
+
+// A health is the answer of /healthz and /readyz: no addresses, no error texts, nothing that helps an attacker.
+type health struct {
+	Status string `json:"status"`            // ok, degraded, failing or stopping
+	Store  string `json:"store,omitempty"`   // ok or unreachable
+	Audit  string `json:"journal,omitempty"` // ok or failing
+}
+
+// How long without the store the authority decides by what it knows (SECURITY, 6.2), and how many polls may be missed before
+// it counts as unreachable.
+const (
+	servesWithoutStore = 15 * time.Minute
+	missedPolls        = 2 * time.Second
+)
+
+// ready says whether tokens are issued here. Without the store they still are for a while, and a load balancer that took
+// every node away at once would make an outage of it: then the answer is 200 with the status degraded. Without the journal
+// no token leaves.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	h, status := health{Status: "ok", Store: "ok", Audit: "ok"}, http.StatusOK
+	away := s.now().Sub(time.Unix(0, s.polled.Load()))
+	if away > missedPolls {
+		h.Status, h.Store = "degraded", "unreachable"
+	}
+	if s.journal.Err() != nil {
+		h.Status, h.Audit, status = "failing", "failing", http.StatusServiceUnavailable
+	}
+	if away > servesWithoutStore {
+		h.Status, status = "failing", http.StatusServiceUnavailable
+	}
+	if s.draining.Load() {
+		h.Status, status = "stopping", http.StatusServiceUnavailable
+	}
+	answerHealth(w, status, h)
+}
+
+func answerHealth(w http.ResponseWriter, status int, h health) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(h) // a caller who has gone away is no error of ours
+}

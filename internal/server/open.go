@@ -1,0 +1,222 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/writ-auth/writ/internal/audit"
+	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/internal/store/sqlstore"
+)
+
+// makeDataDirectory makes the directory for its owner alone, and refuses one that others could put files into: a root
+// key or a database of their choice among them.
+func makeDataDirectory(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("server: data directory: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("server: data directory: %w", err)
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("server: data directory %s is not a directory, or others can write to it (mode %04o): chmod 700 %s", path, info.Mode().Perm(), path)
+	}
+	return nil
+}
+
+func (s *Server) bind(ctx context.Context) error {
+	var err error
+	if s.public, err = s.bindOne(ctx, "listen", s.config.Listen, s.config.TLS); err != nil {
+		return err
+	}
+	if s.admin, err = s.bindOne(ctx, "admin.listen", s.config.Admin.Listen, s.config.Admin.TLS); err != nil {
+		return err
+	}
+	s.issuer = s.config.Issuer
+	if s.issuer == "" {
+		s.issuer = s.public.url(s.config.Listen)
+	}
+	return nil
+}
+
+func (s *Server) bindOne(ctx context.Context, field, address string, files TLSFiles) (*listener, error) {
+	var pair *certificate
+	if files.set() {
+		var err error
+		if pair, err = newCertificate(files, s.logger, s.now); err != nil {
+			return nil, err
+		}
+	}
+	l, err := bind(ctx, address, pair, s.config.Limits, s.logger)
+	if err != nil {
+		return nil, fmt.Errorf("server: %s: %w", field, err)
+	}
+	s.opened = append(s.opened, l.http, closeQuietly{l}) // a served listener is closed by its server as well
+	return l, nil
+}
+
+// closeQuietly closes a listener that may be closed already.
+type closeQuietly struct{ *listener }
+
+func (c closeQuietly) Close() error {
+	_ = c.Listener.Close() // a second close says that it was the second
+	return nil
+}
+
+// OpenStore opens the database that the configuration names. It is for the commands that work on a database while no
+// server runs; the server's own is opened by New.
+func OpenStore(ctx context.Context, config Config) (store.Store, error) {
+	options, err := config.storeOptions()
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.Open(ctx, options)
+}
+
+func (c Config) storeOptions() (sqlstore.Options, error) {
+	dsn, err := c.dsn()
+	if err != nil {
+		return sqlstore.Options{}, fmt.Errorf("server: database_file: %w", err)
+	}
+	return sqlstore.Options{DSN: dsn, NoMigrate: c.Migrate == "never"}, nil
+}
+
+func (s *Server) openStore(ctx context.Context) error {
+	opened, err := OpenStore(ctx, s.config)
+	if err != nil {
+		return err
+	}
+	s.store = opened
+	s.opened = append(s.opened, opened)
+	return nil
+}
+
+// openRing opens the keys with the root key. A root key is made only for a database that has no key at all: made anew
+// over sealed ones it would look like a fresh start, and every token in use and every key would be lost (ST-17).
+func (s *Server) openRing(ctx context.Context) error {
+	path := s.config.rootKeyPath()
+	root, err := keyring.LoadRoot(path)
+	made := false
+	if errors.Is(err, fs.ErrNotExist) {
+		sealed, err := s.store.Keys().List(ctx, "", 1)
+		if err != nil {
+			return fmt.Errorf("server: %w", err)
+		}
+		if len(sealed) > 0 {
+			return fmt.Errorf("server: root key %s is missing, and the database holds keys that were sealed with it: "+
+				"put the file back from your copy, or from another node. A new one is never made over existing keys", path)
+		}
+		if root, err = keyring.CreateRoot(path); err != nil {
+			return err
+		}
+		made = true
+		s.logger.Info("root key made: keep a copy away from the database's backups", "file", path)
+	} else if err != nil {
+		return err
+	}
+	policy := keyring.Policy{
+		Lifetime: s.config.Keys.Lifetime.std(), Announce: s.config.Keys.Announce.std(), MaxTokenTTL: s.config.Tokens.MaxTTL.std(),
+	}
+	s.ring, err = keyring.Open(ctx, s.store, keyring.Options{Root: root, Now: s.now, Policy: policy})
+	if err == nil {
+		err = s.firstKey(ctx)
+	}
+	if !errors.Is(err, keyring.ErrRootKey) {
+		return err
+	}
+	if made { // another node was first with a root key of its own: this one has sealed nothing, and would be in the way
+		err = errors.Join(err, os.Remove(path))
+	}
+	return fmt.Errorf("server: root key %s is not the one that sealed the keys in the database: "+
+		"put the right file there, from your copy or from another node: %w", path, err)
+}
+
+// firstKey makes what every server needs: the key of the default algorithm and the one that seals. In one order on all nodes, so
+// that two with different root keys meet at the first.
+func (s *Server) firstKey(ctx context.Context) error {
+	for _, algorithm := range []string{jose.ES256, keyring.Sealing} {
+		if err := s.ring.Ensure(ctx, algorithm); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) openJournal(context.Context) error {
+	journal, err := audit.Open(filepath.Join(s.config.Data, "audit"), audit.Options{Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.journal = journal
+	s.opened = append(s.opened, journal)
+	return nil
+}
+
+func (s *Server) openRegistry(ctx context.Context) error {
+	changes := notifying{Store: s.store, changed: s.poll}
+	s.registry = registry.New(registry.Options{Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now})
+	operator, err := s.registry.Bootstrap(ctx)
+	if err != nil || operator == nil {
+		return err
+	}
+	path, err := writeCredential(s.config.Data, Credential{
+		Issuer: s.issuer, Admin: s.AdminURL(), ClientID: operator.ID, ClientSecret: operator.Secret.Reveal(),
+	})
+	if err != nil {
+		return err
+	}
+	s.logger.Info("first operator made: its credential is in a file", "file", path)
+	return nil
+}
+
+// A Credential is the content of operator.json: who an operator is, and where.
+type Credential struct {
+	Issuer       string `json:"issuer"`
+	Admin        string `json:"admin"`
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
+}
+
+// writeCredential writes operator.json, whole or not at all, and for its owner alone.
+func writeCredential(dir string, c Credential) (string, error) {
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("server: operator: %w", err)
+	}
+	path := filepath.Join(dir, "operator.json")
+	file, err := os.CreateTemp(dir, "operator-*.json") // mode 0600
+	if err != nil {
+		return "", fmt.Errorf("server: operator: %w", err)
+	}
+	_, err = file.Write(append(data, '\n'))
+	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("server: operator: %w", errors.Join(err, os.Remove(file.Name())))
+	}
+	return path, nil
+}
+
+func (s *Server) openAuthority(ctx context.Context) error {
+	made, err := authority.New(ctx, authority.Options{
+		Issuer: s.issuer, Store: s.store, Ring: s.ring, Journal: s.journal, Now: s.now,
+		TokenTTL: s.config.Tokens.TTL.std(), MaxTokenTTL: s.config.Tokens.MaxTTL.std(),
+	})
+	if err != nil {
+		return err
+	}
+	s.authority = made
+	s.polled.Store(s.now().UnixNano())
+	return nil
+}

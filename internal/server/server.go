@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/writ-auth/writ/internal/audit"
+	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/internal/store"
+)
+
+// Options are what is not configuration. The zero value works.
+type Options struct {
+	Logger *slog.Logger     // nil means what Config.Log says, on standard error
+	Now    func() time.Time // nil means time.Now
+}
+
+// A Server is one node: everything is open and its addresses are taken, from New until Run or Close returns.
+type Server struct {
+	config Config
+	logger *slog.Logger
+	now    func() time.Time
+
+	store     store.Store
+	ring      *keyring.Ring
+	journal   *audit.Journal
+	authority *authority.Authority
+	registry  *registry.Registry
+
+	issuer        string
+	public, admin *listener
+	loops         []loop
+
+	panics   atomic.Int64
+	draining atomic.Bool
+	polled   atomic.Int64 // when the store last answered, in Unix nanoseconds
+
+	closing sync.Once
+	opened  []io.Closer // closed in reverse
+}
+
+// New opens what the configuration names and takes the addresses; nothing is served until Run. On the very first start it
+// makes the data directory, the root key, the first signing key, and the first operator, whose credential it writes to
+// operator.json in the data directory.
+//
+// It refuses a configuration with a problem, a database that another process has or that is of another version, and a
+// root key that is missing or not the one that sealed the keys in the database.
+func New(ctx context.Context, config Config, options Options) (*Server, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, logger: options.Logger, now: options.Now}
+	if s.logger == nil {
+		s.logger = NewLogger(os.Stderr, config.Log)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if err := s.open(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) error {
+	if err := makeDataDirectory(s.config.Data); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{s.bind, s.openStore, s.openRing, s.openJournal, s.openAuthority, s.openRegistry, s.handle} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	s.loops = s.background()
+	return nil
+}
+
+// IssuerURL returns the issuer identifier.
+func (s *Server) IssuerURL() string { return s.issuer }
+
+// AdminURL returns the base URL of the admin listener, without a path.
+func (s *Server) AdminURL() string { return s.admin.url(s.config.Admin.Listen) }
+
+// Addresses returns the addresses that were bound: HOST:PORT, with the port that a configured 0 became.
+func (s *Server) Addresses() (public, admin string) {
+	return s.public.Addr().String(), s.admin.Addr().String()
+}
+
+// Run serves until ctx ends, then stops in order: it says that it is not ready, waits for Shutdown.Delay, takes no further
+// request, lets those that have begun end within Shutdown.Drain, and closes everything. It returns nil then, and an error
+// if a listener failed. It can be called once.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.Close()
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	var work sync.WaitGroup
+	for _, l := range s.loops {
+		work.Go(func() { l.run(working, s.logger) })
+	}
+	failed := make(chan error, 2)
+	for _, l := range []*listener{s.public, s.admin} {
+		work.Go(func() {
+			if err := l.serve(); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("server: %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	public, admin := s.Addresses()
+	s.logger.Info("listening", "issuer", s.issuer, "public", public, "admin", admin)
+	var err error
+	select {
+	case <-ctx.Done():
+		s.stop(working)
+	case err = <-failed:
+		_ = errors.Join(s.public.http.Close(), s.admin.http.Close()) // there is nothing left to serve with
+	}
+	stopWork()
+	work.Wait()
+	s.logger.Info("stopped")
+	return err
+}
+
+// stop is the order of a graceful end (SECURITY, R23). The admin listener goes last: it says whether the server is ready.
+func (s *Server) stop(ctx context.Context) {
+	s.logger.Info("stopping", "delay", s.config.Shutdown.Delay.String(), "drain", s.config.Shutdown.Drain.String())
+	s.draining.Store(true)
+	time.Sleep(s.config.Shutdown.Delay.std())
+	ctx, cancel := context.WithTimeout(ctx, s.config.Shutdown.Drain.std())
+	defer cancel()
+	for _, l := range []*listener{s.public, s.admin} {
+		if err := l.http.Shutdown(ctx); err != nil {
+			s.logger.Warn("requests were cut off", "address", l.Addr().String(), "error", err)
+			_ = l.http.Close() // the error is of sockets that are gone
+		}
+	}
+}
+
+// Close gives up everything at once. Run does it by itself; it is for a Server that never ran.
+func (s *Server) Close() {
+	s.closing.Do(func() {
+		for i := len(s.opened) - 1; i >= 0; i-- {
+			if err := s.opened[i].Close(); err != nil {
+				s.logger.Error("closing", "error", err)
+			}
+		}
+	})
+}
+
+// background is the work that goes on beside requests.
+func (s *Server) background() []loop {
+	loops := []loop{
+		// Three times a second, so that a change through another node counts within one even if a poll is lost.
+		{name: "poll", every: 300 * time.Millisecond, timeout: 5 * time.Second, step: s.poll},
+		{name: "keys", every: time.Second, timeout: 10 * time.Second, step: s.ring.Tick},
+		{name: "sweep", every: time.Minute, timeout: 30 * time.Second, step: func(ctx context.Context) error {
+			_, err := s.store.Sweep(ctx, s.now())
+			return err
+		}},
+	}
+	for _, l := range []*listener{s.public, s.admin} {
+		if l.certificate != nil {
+			loops = append(loops, loop{name: "certificate of " + l.Addr().String(), every: 2 * time.Second, timeout: time.Second, step: l.certificate.reload})
+		}
+	}
+	return loops
+}
+
+func (s *Server) poll(ctx context.Context) error {
+	if err := s.authority.Poll(ctx); err != nil {
+		return err
+	}
+	s.polled.Store(s.now().UnixNano())
+	return nil
+}
