@@ -81,8 +81,10 @@ func (s *Server) newRing(keys store.Store) *keyring.Ring {
 
 // newAuthority returns an authority over the same registry whose clock is off by skew.
 func (s *Server) newAuthority(ring *keyring.Ring, skew time.Duration) *authority.Authority {
+	journal := audit.InMemory()
+	s.t.Cleanup(func() { _ = journal.Close() }) // nothing is on disk that closing could lose
 	a, err := authority.New(context.Background(), authority.Options{
-		Issuer: s.Issuer(), Store: s.store, Ring: ring, Journal: audit.InMemory(),
+		Issuer: s.Issuer(), Store: s.store, Ring: ring, Journal: journal,
 		Now:      func() time.Time { return time.Now().Add(skew) },
 		Throttle: authority.Throttle{Off: true},
 	})
