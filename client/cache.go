@@ -15,16 +15,16 @@ const (
 	renewSpread  = 0.10             // the start is drawn from this much of it, so that a fleet does not renew at once
 	fetchTimeout = 30 * time.Second // a fetch with all its attempts
 
-	firstHold    = time.Second     // no new fetch so soon after a failed one; doubles with each further failure
-	maxHold      = 5 * time.Second // while there is no token
-	maxHoldValid = 30 * time.Second
+	firstHold   = time.Second      // no new fetch so soon after a failed one; doubles with each further failure
+	maxHold     = 5 * time.Second  // while there is no valid token
+	maxHoldKept = 30 * time.Second // while there is one
 
 	invalidateEvery = 5 * time.Second
 )
 
 // A cache holds the token for one target. At most one fetch is under way, however many callers wait for it.
 type cache struct {
-	// fetch obtains a token. renewal says that nobody is waiting, so that one attempt is enough.
+	// fetch obtains a token. renewal says that there still is a valid one, so that one attempt is enough.
 	fetch func(ctx context.Context, renewal bool) (*Token, error)
 	// failed hears of each failed fetch; kept says that there still is a valid token.
 	failed func(err error, kept bool)
@@ -54,35 +54,42 @@ func (c *cache) get(ctx context.Context) (*Token, error) {
 	if flight == nil {
 		return token, err
 	}
+	if token == nil {
+		return flight.wait(ctx)
+	}
+	// Half of what is left of the old token is spent on waiting; then it must do.
+	short, cancel := context.WithTimeout(ctx, time.Until(token.Expires)/2)
+	defer cancel()
+	if renewed, err := flight.wait(short); err == nil {
+		return renewed, nil
+	}
+	return token, ctx.Err()
+}
+
+// wait returns what the flight brings, or the error of ctx.
+func (f *flight) wait(ctx context.Context) (*Token, error) {
 	select {
-	case <-flight.done:
-		err = flight.err
+	case <-f.done:
+		return f.token, f.err
 	case <-ctx.Done():
-		err = ctx.Err()
+		return nil, ctx.Err()
 	}
-	switch {
-	case err == nil:
-		return flight.token, nil
-	case token != nil && !reached(token.Expires):
-		return token, nil // it has seconds left, and there is no other
-	}
-	return nil, err
 }
 
 // join returns the token there is and, if the caller should wait, the fetch to wait for.
 func (c *cache) join(ctx context.Context) (*Token, *flight, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	valid := c.token != nil && !reached(c.token.Expires)
+	valid := c.rest() > 0
 	if valid && !reached(c.renewAt) {
 		return c.token, nil, nil
 	}
 	fresh := valid && !reached(c.staleAt)
 	if c.flight == nil && reached(c.holdUntil) {
-		c.start(ctx, fresh)
+		c.start(ctx, valid)
 	}
 	switch {
-	case fresh, valid && c.flight == nil:
+	case fresh, valid && (c.flight == nil || c.failure != nil): // the issuer has trouble: do not wait for it
 		return c.token, nil, nil
 	case c.flight == nil:
 		return nil, nil, fmt.Errorf("not asked again so soon after: %w", c.failure)
@@ -121,9 +128,9 @@ func (c *cache) record(token *Token, err error) (kept bool) {
 	c.flight, c.failure = nil, err
 	if err != nil {
 		c.failures++
-		kept = c.token != nil && !reached(c.token.Expires)
-		c.holdUntil = time.Now().Add(hold(err, c.failures, kept))
-		return kept
+		rest := c.rest()
+		c.holdUntil = time.Now().Add(hold(err, c.failures, rest))
+		return rest > 0
 	}
 	c.failures, c.token = 0, token
 	c.renewAt, c.staleAt = schedule(time.Now(), token.Expires)
@@ -138,17 +145,25 @@ func schedule(now, expires time.Time) (renewAt, staleAt time.Time) {
 	return renewAt, expires.Add(-min(life/20, 10*time.Second))
 }
 
-// hold returns how long not to ask after failure n in a row: what the issuer asked for, or a doubling time of which half
-// is drawn, so that clients that failed together do not come back together.
-func hold(err error, n int, kept bool) time.Duration {
+// rest returns how long the token is still valid, or 0. Call it with mu held.
+func (c *cache) rest() time.Duration {
+	if c.token == nil || reached(c.token.Expires) {
+		return 0
+	}
+	return time.Until(c.token.Expires)
+}
+
+// hold returns how long not to ask after failure n in a row: what the issuer asked for; else, as long as there is a
+// token with some rest of life, a share of that, so that few requests meet a server in trouble; else a doubling time.
+// Half of it is drawn, so that clients that failed together do not come back together.
+func hold(err error, n int, rest time.Duration) time.Duration {
 	if t, ok := errors.AsType[*transientError](err); ok && t.after > 0 {
 		return jitter(t.after)
 	}
-	longest := maxHold
-	if kept {
-		longest = maxHoldValid
+	d := min(firstHold<<min(n-1, 10), maxHold)
+	if rest > 0 {
+		d = min(max(rest/2, firstHold), maxHoldKept)
 	}
-	d := min(firstHold<<min(n-1, 10), longest)
 	return d/2 + rand.N(d/2)
 }
 
@@ -159,7 +174,7 @@ func jitter(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
 func (c *cache) invalidate(token *Token) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.token == nil || token == nil || c.token.AccessToken != token.AccessToken {
+	if c.token == nil || token == nil || c.token.AccessToken() != token.AccessToken() {
 		return true // somebody was faster
 	}
 	if !c.invalidated.IsZero() && !reached(c.invalidated.Add(invalidateEvery)) {

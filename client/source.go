@@ -23,11 +23,11 @@ type Source struct {
 // A target is what a token is for: the key of the cache.
 type target struct{ resource, scope string }
 
-// A Token is an access token and what the issuer said about it. Callers share it and must not change it. It prints
-// without its value.
+// A Token is an access token and what the issuer said about it. Callers share it and must not change it. It prints and
+// marshals without its value.
 type Token struct {
-	// AccessToken is the token itself: a secret.
-	AccessToken string `json:"-"`
+	value func() string // behind a function for the reason that secret gives
+
 	// Type is always "Bearer", however the issuer spelt it.
 	Type string
 	// Expires is when the token dies by the local clock, counted from when it was asked for. An issuer that does not
@@ -36,6 +36,9 @@ type Token struct {
 	// Scope is what was granted, which can be less than was asked for.
 	Scope oauth.Scope
 }
+
+// AccessToken returns the token itself: a secret.
+func (t *Token) AccessToken() string { return t.value() }
 
 // Format prints the token without its value, whatever the verb: tokens leak through log lines that meant no harm.
 func (t *Token) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, t.describe()) }

@@ -47,8 +47,9 @@ func parseToken(a *answer, requested string, asked time.Time) (*Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("granted scope: %w", err)
 	}
+	value := response.AccessToken
 	return &Token{
-		AccessToken: response.AccessToken, Type: "Bearer", Scope: scope, Expires: asked.Add(lifetime(string(response.ExpiresIn))),
+		value: func() string { return value }, Type: "Bearer", Scope: scope, Expires: asked.Add(lifetime(string(response.ExpiresIn))),
 	}, nil
 }
 

@@ -70,7 +70,7 @@ func (t *Transport) base() http.RoundTripper {
 
 func withToken(r *http.Request, token *Token) *http.Request {
 	clone := r.Clone(r.Context())
-	clone.Header.Set("Authorization", token.Type+" "+token.AccessToken)
+	clone.Header.Set("Authorization", token.Type+" "+token.AccessToken())
 	return clone
 }
 

@@ -1,0 +1,4 @@
+package client
+
+// Schedule is exported to tests.
+var Schedule = schedule
