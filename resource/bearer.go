@@ -51,10 +51,11 @@ func parseAuthorization(value string) (string, error) {
 		return "", ErrNoToken // another scheme's
 	}
 	rest := value[len(scheme):]
+	first, _, list := strings.Cut(rest, ",")
 	switch {
 	case strings.Trim(rest, " \t") == "":
 		return "", errEmptyToken
-	case strings.Contains(rest, ","):
+	case list && isToken68(strings.Trim(first, " \t")):
 		return "", errTwoTokens
 	case rest[0] != ' ' && rest[0] != '\t':
 		return "", ErrNoToken // "BearerX"

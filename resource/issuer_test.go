@@ -120,9 +120,20 @@ var private = sync.OnceValue(func() *ecdsa.PrivateKey {
 	return key.(*ecdsa.PrivateKey)
 })
 
+// rsaKey is the RS256 key, for signing with it in another way.
+var rsaKey = sync.OnceValue(func() crypto.Signer {
+	key, err := jose.GenerateKey(jose.RS256)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 // signers holds a signer per algorithm: RSA keys take long to make.
 var signers = sync.OnceValue(func() map[string]*jose.Signer {
-	all := map[string]*jose.Signer{jose.ES256: signerOf(private(), jose.ES256)}
+	all := map[string]*jose.Signer{
+		jose.ES256: signerOf(private(), jose.ES256), jose.RS256: signerOf(rsaKey(), jose.RS256),
+	}
 	for _, algorithm := range jose.Algorithms {
 		if all[algorithm] == nil {
 			all[algorithm] = newSigner(algorithm)
