@@ -22,7 +22,7 @@ var imports = map[string]string{
 	"internal/store/memstore": "internal/store", "internal/store/sqlstore": "internal/store", "internal/store/storetest": "internal/store",
 	"internal/keyring":   "internal/jose internal/store",
 	"internal/authority": "internal/audit internal/jose internal/keyring internal/store oauth",
-	"internal/registry":  "internal/keyring internal/store oauth",
+	"internal/registry":  "internal/jose internal/keyring internal/store oauth",
 	"internal/endpoint":  "internal/authority oauth",
 	"internal/adminapi":  "internal/registry resource oauth",
 	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
@@ -52,7 +52,7 @@ type listed struct {
 
 func TestImports(t *testing.T) {
 	_ = filepath.WalkDir(".", func(string, fs.DirEntry, error) error { return nil }) // tells go test's cache what go list reads
-	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Name,Doc,Imports,Deps,Module", "./...").Output()
+	out, err := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Name,Doc,Imports,Deps,Module", "./...").Output()
 	linked := map[string]listed{}
 	for d := json.NewDecoder(bytes.NewReader(out)); err == nil && d.More(); {
 		var p listed
