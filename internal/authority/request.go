@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/writ-auth/writ/oauth"
 )
@@ -71,7 +70,8 @@ func (r *Request) presented() (credentials, error) {
 	if len(r.Authorization) > 1 {
 		return credentials{}, oauth.Errorf(oauth.InvalidRequest, "more than one Authorization header")
 	}
-	found := credentials{mechanism: mechanismUnknown, clientID: r.Form.Get("client_id")}
+	named := r.Form.Get("client_id")
+	found := credentials{mechanism: mechanismUnknown, clientID: identifier(named)}
 	mechanisms := 0
 	if r.Form.Get("client_secret") != "" {
 		found.mechanism, found.secret = oauth.ClientSecretPost, r.Form.Get("client_secret")
@@ -88,7 +88,7 @@ func (r *Request) presented() (credentials, error) {
 	if mechanisms > 1 {
 		return credentials{}, errManyMethods
 	}
-	if id := r.Form.Get("client_id"); id != "" && found.clientID != "" && id != found.clientID {
+	if named != "" && found.clientID != "" && named != found.clientID {
 		return credentials{}, oauth.Errorf(oauth.InvalidRequest, "client_id is not the client that authenticates")
 	}
 	return found, nil
@@ -101,8 +101,8 @@ func basic(header string) credentials {
 	if !strings.EqualFold(scheme, "Basic") {
 		return none
 	}
-	decoded, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	if err != nil || !utf8.Valid(decoded) {
+	decoded, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(encoded, " ")) // 1*SP (RFC 9110, 11.4)
+	if err != nil {
 		return none
 	}
 	user, password, found := strings.Cut(string(decoded), ":")
@@ -111,8 +111,24 @@ func basic(header string) credentials {
 	if !found || errID != nil || errSecret != nil {
 		return none
 	}
-	return credentials{mechanism: oauth.ClientSecretBasic, clientID: id, secret: secret}
+	return credentials{mechanism: oauth.ClientSecretBasic, clientID: identifier(id), secret: secret}
 }
+
+// secretPrefix begins every secret that registry generates.
+const secretPrefix = "writ_cs_"
+
+// identifier returns text if it could be a client ID, and "", which no client has, for what would only go from a stranger
+// into the database and the journal: characters outside RFC 6749, A.1, too many of them, or the secret of a client that
+// mistook one field for the other.
+func identifier(text string) string {
+	other := func(r rune) bool { return r < ' ' || r > '~' }
+	if len(text) > maxIdentifierBytes || strings.ContainsFunc(text, other) || strings.HasPrefix(text, secretPrefix) {
+		return ""
+	}
+	return text
+}
+
+const maxIdentifierBytes = 256
 
 // claimedClient returns who the caller says it is, for the journal.
 func (r *Request) claimedClient() string {
@@ -121,5 +137,5 @@ func (r *Request) claimedClient() string {
 			return found.clientID
 		}
 	}
-	return r.Form.Get("client_id")
+	return identifier(r.Form.Get("client_id"))
 }

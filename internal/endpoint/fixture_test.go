@@ -93,7 +93,12 @@ func newServer(t *testing.T, changes ...change) *server {
 	t.Helper()
 	s := memstore.New()
 	seed(t, s)
-	return serve(t, s, newClock(), changes...)
+	c := newClock()
+	c.move(-time.Hour) // the keys are older than the oldest token of a test
+	srv := serve(t, s, c, changes...)
+	c.move(time.Hour)
+	srv.poll(t)
+	return srv
 }
 
 // serve starts a server over a store; a second one over the same store is a second replica.

@@ -35,7 +35,7 @@ var template = regexp.MustCompile(`\{[a-z0-9]+( [^{}]*)?\}`)
 // "| resign" (a wrong signature), "| rekey" (an unknown key ID), "| retype T" and "| expired" (issued ten minutes ago).
 func (c *conversation) fill(t *testing.T, line string) string {
 	t.Helper()
-	return template.ReplaceAllStringFunc(line, func(match string) string {
+	filled := template.ReplaceAllStringFunc(line, func(match string) string {
 		words := strings.Fields(strings.Trim(match, "{}"))
 		switch words[0] {
 		case "basic":
@@ -60,6 +60,10 @@ func (c *conversation) fill(t *testing.T, line string) string {
 		t.Fatalf("no template is called %q", match)
 		return ""
 	})
+	if filled != line {
+		return c.fill(t, filled) // one may stand in another
+	}
+	return line
 }
 
 // basic returns the Authorization header of RFC 6749, 2.3.1.

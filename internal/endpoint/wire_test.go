@@ -35,7 +35,7 @@ import (
 func TestWire(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/*.txt")
 	must(t, err)
-	if len(files) < 1 {
+	if len(files) < 6 {
 		t.Fatalf("found %d scripts", len(files))
 	}
 	for _, file := range files {
