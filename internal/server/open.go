@@ -92,7 +92,12 @@ func (c Config) storeOptions() (sqlstore.Options, error) {
 }
 
 func (s *Server) openStore(ctx context.Context) error {
-	opened, err := OpenStore(ctx, s.config)
+	options, err := s.config.storeOptions()
+	if err != nil {
+		return err
+	}
+	options.Now = s.now
+	opened, err := sqlstore.Open(ctx, options)
 	if err != nil {
 		return err
 	}
