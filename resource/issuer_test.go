@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +110,7 @@ type issuer struct {
 	published  []jose.Key
 	keys       http.HandlerFunc // answers for the key set, if not nil
 	introspect http.HandlerFunc
+	describe   func(*oauth.Metadata) // changes the metadata, if not nil
 }
 
 // private is the ES256 key of every issuer in the tests, for tokens whose every byte the test chooses.
@@ -174,13 +176,17 @@ func newIssuer(t testing.TB) *issuer {
 
 func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	published, keys, introspect := i.published, i.keys, i.introspect
+	published, keys, introspect, describe := i.published, i.keys, i.introspect, i.describe
 	i.mu.Unlock()
 	switch {
 	case r.URL.Path == "/.well-known/oauth-authorization-server":
-		_ = json.NewEncoder(w).Encode(oauth.Metadata{
+		metadata := oauth.Metadata{
 			Issuer: i.url, TokenEndpoint: i.url + "/token", JWKSURI: i.url + "/jwks", IntrospectionEndpoint: i.url + "/introspect",
-		})
+		}
+		if describe != nil {
+			describe(&metadata)
+		}
+		_ = json.NewEncoder(w).Encode(metadata)
 	case r.URL.Path == "/jwks" && keys != nil:
 		keys(w, r)
 	case r.URL.Path == "/jwks":
@@ -328,6 +334,24 @@ func answer(status int, body string) http.HandlerFunc {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}
+}
+
+// A journal is what a Logger wrote.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 var background = context.Background()

@@ -157,20 +157,34 @@ func (r *remote) run(start time.Time, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
 	d, err := r.load(ctx)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	defer close(done)
-	r.flight, r.lastError = nil, err
 	if err != nil {
-		r.failures++
-		delay := r.delay()
-		r.nextFetch = r.now().Add(delay)
-		r.log.Warn("issuer's keys not renewed", "issuer", r.issuer, "error", err, "next", delay)
+		next := r.failed(err)
+		close(done)
+		r.log.Warn("issuer's keys not renewed", "issuer", r.issuer, "error", err, "next", next)
 		return
 	}
 	d.fetched = start
-	r.good, r.failures, r.nextFetch = d, 0, time.Time{}
+	r.renewed(d)
+	close(done)
 	r.log.Debug("issuer's keys renewed", "issuer", r.issuer, "keys", len(d.keys), "for", d.maxAge)
+}
+
+func (r *remote) renewed(d *documents) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flight, r.lastError = nil, nil
+	r.good, r.failures, r.nextFetch = d, 0, time.Time{}
+}
+
+// failed keeps the last good documents and returns the time until the next attempt.
+func (r *remote) failed(err error) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flight, r.lastError = nil, err
+	r.failures++
+	delay := r.delay()
+	r.nextFetch = r.now().Add(delay)
+	return delay
 }
 
 // delay is the time until the next attempt after a failure. Without good documents every request fails meanwhile, so it
