@@ -19,7 +19,7 @@ func TestPostgreSQL(t *testing.T) {
 
 // TestPostgreSQLCollation: in a database whose language sorts a before B, we sort by bytes all the same.
 func TestPostgreSQLCollation(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store {
+	storetest.RunOrder(t, func(t *testing.T) store.Store {
 		return open(t, storetest.PostgreSQL(t, "--template=template0", "--locale-provider=icu", "--icu-locale=en-US"))
 	})
 }

@@ -1,0 +1,63 @@
+package sqlstore
+
+import (
+	"context"
+	"io/fs"
+	"time"
+)
+
+// WithMigrations makes the options those of a binary that has other migrations.
+func WithMigrations(options Options, files fs.FS) Options {
+	options.migrations = files
+	return options
+}
+
+// WithFilesystem makes the options believe in another file system under the database.
+func WithFilesystem(options Options, of func(string) (string, bool, error)) Options {
+	options.filesystem = of
+	return options
+}
+
+// Setting returns a setting of PostgreSQL as the Store's connections have it.
+func (s *Store) Setting(ctx context.Context, name string) (value string, err error) {
+	err = s.database.writes.db.QueryRowContext(ctx, `SELECT current_setting($1)`, name).Scan(&value)
+	return value, err
+}
+
+// Statements returns the text of every statement.
+func Statements() (texts []string) {
+	_, all := statements()
+	for _, text := range all {
+		texts = append(texts, string(text))
+	}
+	return texts
+}
+
+// SQLiteVersion returns the version of SQLite that the Store runs on.
+func (s *Store) SQLiteVersion(ctx context.Context) (version string, err error) {
+	err = s.database.writes.scanOne(ctx, sqliteVersion, &version)
+	return version, err
+}
+
+// Pragma returns the writer's value of a setting of SQLite.
+func (s *Store) Pragma(ctx context.Context, name string) (value string, err error) {
+	err = s.database.writes.db.QueryRowContext(ctx, `SELECT * FROM pragma_`+name).Scan(&value)
+	return value, err
+}
+
+var (
+	Embedded           fs.FS = embedded
+	SupportedSQLite          = supportedSQLite
+	FilesystemOf             = filesystemOf
+	NetworkFilesystems       = networkFilesystems
+	PostgresConfig           = postgresConfig
+	Describe                 = describe
+)
+
+const (
+	MaxRetries       = maxRetries
+	OperationTimeout = operationTimeout
+)
+
+// Wait is how long a test waits for what must happen at once.
+const Wait = 10 * time.Second
