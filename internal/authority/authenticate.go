@@ -50,17 +50,17 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, unavailable(err)
 	}
-	why := a.verify(known, presented)
-	if why == nil {
+	if a.verify(known, presented) == nil {
 		return known, nil
 	}
 	if !fresh {
 		if known, err = a.directory.read(ctx, presented.clientID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, unavailable(err)
 		}
-		if why = a.verify(known, presented); why == nil {
-			return known, nil
-		}
+	}
+	why := a.verify(known, presented) // a second time for a fresh record too: who is not cached must not be told by it
+	if why == nil {
+		return known, nil
 	}
 	if err := a.directory.sameWork(ctx, known != nil); err != nil {
 		return nil, unavailable(err)
@@ -82,7 +82,7 @@ func (a *Authority) verify(known *client, presented credentials) error {
 	}
 	method, registered := clientAuths[judged.AuthMethod]
 	if !registered {
-		method = clientSecret
+		method = clientAuths[decoy.AuthMethod]
 	}
 	why := method(a, judged.Client, presented)
 	switch {

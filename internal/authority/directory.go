@@ -157,7 +157,7 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 		return nil, err
 	}
 	known := &client{Client: &record, generation: catalog.generation, grants: catalog.effective(record)}
-	d.clients.Set(id, known)
+	d.clients.Set(record.ID, known) // not id, which holds on to the whole request that it came in
 	return known, nil
 }
 

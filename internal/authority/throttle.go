@@ -2,6 +2,7 @@ package authority
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -84,12 +85,12 @@ func (f *failures) until(who caller) time.Time {
 }
 
 // callerOf takes a whole IPv6 /64 as one address: it costs nothing to change within it. A client ID that is too long to
-// be one is cut, so that strangers do not choose how much is kept.
+// be one is cut, and copied out of the request that it is a part of, so that strangers do not choose how much is kept.
 func callerOf(clientID, remote string) caller {
 	if len(clientID) > 128 {
 		clientID = clientID[:128]
 	}
-	who := caller{clientID: clientID}
+	who := caller{clientID: strings.Clone(clientID)}
 	address, err := netip.ParseAddr(remote)
 	if port, portErr := netip.ParseAddrPort(remote); portErr == nil {
 		address, err = port.Addr(), nil
