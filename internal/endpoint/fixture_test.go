@@ -107,11 +107,14 @@ func serve(t *testing.T, s store.Store, c *clock, changes ...change) *server {
 	ring, err := keyring.Open(t.Context(), s, keyring.Options{Root: root, Now: c.Now})
 	must(t, err)
 	options := authority.Options{
-		Issuer: "https://as.example", Store: s, Ring: ring, Journal: audit.InMemory(), Now: c.Now,
+		Issuer: "https://as.example", Store: s, Ring: ring, Now: c.Now,
 		Throttle: authority.Throttle{Off: true},
 	}
 	for _, apply := range changes {
 		apply(&options)
+	}
+	if options.Journal == nil {
+		options.Journal = audit.InMemory()
 	}
 	t.Cleanup(func() { _ = options.Journal.Close() }) // some tests have closed it
 	a, err := authority.New(t.Context(), options)

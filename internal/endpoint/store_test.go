@@ -1,0 +1,239 @@
+package endpoint_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/writ-auth/writ/internal/audit"
+	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/internal/store/memstore"
+)
+
+// watched returns a server over a store that is watched and can be taken away.
+func watched(t *testing.T, changes ...change) (*server, *watchedStore) {
+	t.Helper()
+	w := &watchedStore{}
+	s := newServer(t, append(changes, func(o *authority.Options) {
+		w.Store = o.Store
+		o.Store = w
+	})...)
+	w.since()
+	return s, w
+}
+
+// post sends a form with a client's Basic credentials.
+func (s *server) post(t *testing.T, path, client, body string) answer {
+	t.Helper()
+	c := &conversation{server: s}
+	return c.send(t, step{method: http.MethodPost, target: path, body: body, headers: []string{
+		"Content-Type: application/x-www-form-urlencoded", "Authorization: " + basic(client, secretOf(client)),
+	}})
+}
+
+// asks requires a status of a token request.
+func (s *server) asks(t *testing.T, client string, status int) answer {
+	t.Helper()
+	got := s.post(t, "/token", client, "grant_type=client_credentials&scope=read&resource="+resourceA)
+	if got.StatusCode != status {
+		t.Fatalf("a token for %s: got %d %s, want %d", client, got.StatusCode, got.body, status)
+	}
+	return got
+}
+
+// active requires that introspection calls a token active or not.
+func (s *server) active(t *testing.T, caller, token string, want bool) {
+	t.Helper()
+	got := s.post(t, "/introspect", caller, "token="+token)
+	if got.StatusCode != http.StatusOK || strings.Contains(got.body, `"active":true`) != want {
+		t.Fatalf("introspection: got %d %s, want active %v", got.StatusCode, got.body, want)
+	}
+}
+
+func TestIssuingAsksTheStoreNothing(t *testing.T) {
+	s, w := watched(t)
+	s.asks(t, "c-basic", http.StatusOK)
+	if got, want := w.since(), []string{"clients.get c-basic"}; !slices.Equal(got, want) {
+		t.Errorf("the first token: the store was asked %q, want %q", got, want)
+	}
+	for range 3 {
+		s.asks(t, "c-basic", http.StatusOK)
+	}
+	if got := w.since(); len(got) != 0 {
+		t.Errorf("the next tokens: the store was asked %q, want nothing", got)
+	}
+	s.poll(t)
+	s.asks(t, "c-basic", http.StatusOK)
+	if got, want := w.since(), []string{"generation"}; !slices.Equal(got, want) {
+		t.Errorf("after a poll that found nothing: the store was asked %q, want %q", got, want)
+	}
+}
+
+func TestAChangeCountsWithinASecond(t *testing.T) {
+	suspend := func(c *store.Client) { c.Suspended = true }
+
+	t.Run("at once when Poll has seen it", func(t *testing.T) {
+		s, w := watched(t)
+		s.asks(t, "c-basic", http.StatusOK)
+		update(t, w.Store, "c-basic", suspend)
+		s.poll(t)
+		s.asks(t, "c-basic", http.StatusUnauthorized)
+		s.asks(t, "c-two", http.StatusOK)
+	})
+	t.Run("after a second when nobody polls", func(t *testing.T) {
+		s, w := watched(t)
+		s.asks(t, "c-basic", http.StatusOK)
+		update(t, w.Store, "c-basic", suspend)
+		s.clock.move(time.Second)
+		s.asks(t, "c-basic", http.StatusOK) // the promise is a second, and this is it
+		s.clock.move(time.Millisecond)
+		s.asks(t, "c-basic", http.StatusUnauthorized)
+	})
+	t.Run("at once for what was never seen, and for a right secret that was added", func(t *testing.T) {
+		s, w := watched(t)
+		s.asks(t, "c-basic", http.StatusOK)
+		c, err := w.Store.Clients().Get(t.Context(), "c-basic")
+		must(t, err)
+		c.ID, c.Name = "c-new", "c-new"
+		c.Secrets = []store.Secret{{ID: "1", Hash: store.HashSecret(secretOf("c-new"))}}
+		must(t, w.Store.Clients().Insert(t.Context(), c))
+		s.asks(t, "c-new", http.StatusOK)
+
+		update(t, w.Store, "c-exp", func(c *store.Client) { c.Secrets[0].Expires = time.Time{} })
+		s.asks(t, "c-exp", http.StatusOK)
+	})
+	t.Run("a resource and a role", func(t *testing.T) {
+		s, w := watched(t)
+		s.asks(t, "c-nothing", http.StatusBadRequest)
+		grant := store.Grant{Resource: resourceA, Scopes: []string{"read"}}
+		must(t, w.Store.Roles().Insert(t.Context(), store.Role{Name: "reader", Grants: []store.Grant{grant}}))
+		update(t, w.Store, "c-nothing", func(c *store.Client) { c.Roles = []string{"reader"} })
+		s.clock.move(1100 * time.Millisecond)
+		got := s.asks(t, "c-nothing", http.StatusOK)
+		matches(t, claims(t, got.body), `{"roles":["reader"],"scope":"read"}`, false)
+		must(t, w.Store.Resources().Delete(t.Context(), resourceA))
+		s.poll(t)
+		s.asks(t, "c-nothing", http.StatusBadRequest)
+	})
+}
+
+// TestTheStoreIsAway holds the table of SECURITY, 6.2.
+func TestTheStoreIsAway(t *testing.T) {
+	s, w := watched(t)
+	token := s.token(t, "c-basic", resourceA, "read")
+	s.active(t, "rs-a", token, true)
+	w.set(func(w *watchedStore) { w.down = true })
+
+	s.clock.move(14 * time.Minute)
+	s.asks(t, "c-basic", http.StatusOK) // known lately
+	unavailable := func(got answer) {
+		t.Helper()
+		if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+			t.Errorf("got %d %v %s, want 503 with Retry-After", got.StatusCode, got.Header, got.body)
+		}
+		matches(t, got.body, `{"error":"temporarily_unavailable"}`, false)
+		if strings.Contains(got.body, "database") {
+			t.Errorf("the answer tells of our insides: %s", got.body)
+		}
+	}
+	unavailable(s.post(t, "/token", "c-two", "grant_type=client_credentials&scope=read")) // never seen
+	unavailable(s.post(t, "/token", "stranger", "grant_type=client_credentials"))
+	unavailable(s.post(t, "/introspect", "rs-a", "token="+s.token(t, "c-basic", resourceA, "read"))) // may be revoked
+	s.active(t, "rs-a", "garbage", false)
+
+	s.clock.move(time.Minute + time.Second)
+	unavailable(s.post(t, "/token", "c-basic", "grant_type=client_credentials&scope=read"))
+	if !strings.Contains(s.log.String(), errAway.Error()) {
+		t.Error("the log does not say why")
+	}
+	if got := s.post(t, "/jwks", "c-basic", ""); got.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("/jwks: got %d", got.StatusCode)
+	}
+
+	w.set(func(w *watchedStore) { w.down = false })
+	s.asks(t, "c-basic", http.StatusOK)
+	s.asks(t, "c-two", http.StatusOK)
+}
+
+// TestV11RevocationThatCannotBeKept is AS-37 too: a revocation that is not on disk must not be answered with 200
+// (CVE-2020-15223).
+func TestV11RevocationThatCannotBeKept(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		fail func(*watchedStore)
+	}{
+		{"V11 the store is away", func(w *watchedStore) { w.down = true }},
+		{"AS-37 the store is read-only", func(w *watchedStore) { w.readOnly = true }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, w := watched(t)
+			token := s.token(t, "c-basic", resourceA, "read")
+			w.set(test.fail)
+			got := s.post(t, "/revoke", "c-basic", "token="+token)
+			if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") != "1" {
+				t.Fatalf("got %d %v, want 503 with Retry-After: 1", got.StatusCode, got.Header)
+			}
+			w.set(func(w *watchedStore) { w.down, w.readOnly = false, false })
+			s.active(t, "rs-a", token, true)
+			if got = s.post(t, "/revoke", "c-basic", "token="+token); got.StatusCode != http.StatusOK {
+				t.Fatalf("a retry: got %d %s", got.StatusCode, got.body)
+			}
+			s.active(t, "rs-a", token, false)
+		})
+	}
+}
+
+// TestNoTokenWithoutItsEvent: while the journal cannot be written, no token leaves (SECURITY, 7.2).
+func TestNoTokenWithoutItsEvent(t *testing.T) {
+	journal := audit.InMemory()
+	s := newServer(t, func(o *authority.Options) { o.Journal = journal })
+	token := s.token(t, "c-basic", resourceA, "read")
+	must(t, journal.Close())
+
+	got := s.asks(t, "c-basic", http.StatusServiceUnavailable)
+	if got.Header.Get("Retry-After") == "" || strings.Contains(got.body, "access_token") {
+		t.Errorf("got %v %s, want Retry-After and no token", got.Header, got.body)
+	}
+	if got := s.post(t, "/revoke", "c-basic", "token="+token); got.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("revocation: got %d, want 503", got.StatusCode)
+	}
+	s.active(t, "rs-a", token, false) // it is dead all the same: the caller wanted it so and may retry
+	s.asks(t, "c-off", http.StatusUnauthorized)
+}
+
+// TestTwoReplicas: what one node does, another over the same store knows within a second.
+func TestTwoReplicas(t *testing.T) {
+	data := memstore.New()
+	seed(t, data)
+	c := newClock()
+	one := serve(t, data, c)
+	two := serve(t, data, c)
+
+	t.Run("AS-26 a client suspended here is refused there", func(t *testing.T) {
+		two.asks(t, "c-basic", http.StatusOK)
+		update(t, data, "c-basic", func(c *store.Client) { c.Suspended = true })
+		one.poll(t)
+		one.asks(t, "c-basic", http.StatusUnauthorized)
+		c.move(1001 * time.Millisecond)
+		two.asks(t, "c-basic", http.StatusUnauthorized)
+		update(t, data, "c-basic", func(c *store.Client) { c.Suspended = false })
+		two.poll(t)
+		two.asks(t, "c-basic", http.StatusOK)
+	})
+	t.Run("AS-32 a token revoked here is dead here and there at once", func(t *testing.T) {
+		token := one.token(t, "c-two", resourceA, "read")
+		two.active(t, "rs-a", token, true)
+		if got := one.post(t, "/revoke", "c-two", "token="+token); got.StatusCode != http.StatusOK {
+			t.Fatalf("got %d %s", got.StatusCode, got.body)
+		}
+		one.active(t, "rs-a", token, false)
+		two.active(t, "rs-a", token, false)
+	})
+	t.Run("a token of one is good at the other, JWT and opaque", func(t *testing.T) {
+		two.active(t, "rs-a", one.token(t, "c-two", resourceA, "read"), true)
+		two.active(t, "rs-o", one.token(t, "c-opaque", resourceO, "read"), true)
+	})
+}
