@@ -46,12 +46,11 @@ func (s *Store) Pragma(ctx context.Context, name string) (value string, err erro
 }
 
 var (
-	Embedded           fs.FS = embedded
-	SupportedSQLite          = supportedSQLite
-	FilesystemOf             = filesystemOf
-	NetworkFilesystems       = networkFilesystems
-	PostgresConfig           = postgresConfig
-	Describe                 = describe
+	Embedded        fs.FS = embedded
+	SupportedSQLite       = supportedSQLite
+	FilesystemOf          = filesystemOf
+	PostgresConfig        = postgresConfig
+	Describe              = describe
 )
 
 const (

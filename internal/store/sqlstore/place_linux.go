@@ -33,10 +33,14 @@ func filesystemOf(dir string) (kind string, network bool, err error) {
 	if err := unix.Statfs(dir, &status); err != nil {
 		return "", false, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	// The type is signed on some machines: CIFS and SMB2 would be negative.
-	number := int64(uint32(status.Type))
+	kind, network = filesystemKind(int64(status.Type))
+	return kind, network, nil
+}
+
+func filesystemKind(number int64) (kind string, network bool) {
+	number = int64(uint32(number)) // signed on some machines: CIFS and SMB2 would be negative
 	if kind, ok := networkFilesystems[number]; ok {
-		return kind, true, nil
+		return kind, true
 	}
-	return fmt.Sprintf("%#x", number), false, nil
+	return fmt.Sprintf("%#x", number), false
 }

@@ -84,7 +84,8 @@ func sqliteURI(path string) string {
 		slashed = "/" + slashed // C:/…
 	}
 	query := url.Values{"mode": {"rw"}, "modeof": {path}, "_txlock": {"immediate"}}
-	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: query.Encode()}).String()
+	encoded := strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite takes + for itself
+	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: encoded}).String()
 }
 
 // prepareWriter: an acknowledged write survives a power failure (FULL).
