@@ -50,6 +50,39 @@ func TestLastSeconds(t *testing.T) {
 	})
 }
 
+// TestLastSecondsIssuerHangs checks that a caller does not wait until the token that it could have is dead.
+func TestLastSecondsIssuerHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i, _, s := start(t)
+		wantToken(t, s, "token-1")
+		i.answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		time.Sleep(292 * time.Second)
+		begin := time.Now()
+		wantToken(t, s, "token-1")
+		if waited := time.Since(begin); waited != 4*time.Second {
+			t.Errorf("the caller waited %v, want half of the 8s that were left", waited)
+		}
+		time.Sleep(10 * time.Second) // the request gives up
+	})
+}
+
+// TestSlowAnswer checks that a token's life is counted from the request: the issuer may have signed it before it was
+// slow.
+func TestSlowAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i, _, s := start(t)
+		i.token = func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(3 * time.Second)
+			i.issue(300)(w, r)
+		}
+		if got, want := time.Until(token(t, s).Expires), 297*time.Second; got != want {
+			t.Errorf("token lives %v, want %v", got, want)
+		}
+	})
+}
+
 // TestIssuerDown is the rule of row R36 for one client: while the old token lives, nobody hears of a failed renewal.
 func TestIssuerDown(t *testing.T) {
 	t.Parallel()
@@ -65,7 +98,11 @@ func TestIssuerDown(t *testing.T) {
 				wantToken(t, s, "token-1")
 				i.answer(answer)
 				for time.Since(begin) < 299*time.Second {
+					before := time.Now()
 					wantToken(t, s, "token-1")
+					if waited := time.Since(before); waited > 0 {
+						t.Fatalf("a caller waited %v for an issuer that is known to be down", waited)
+					}
 					time.Sleep(100 * time.Millisecond)
 				}
 				if asked := i.asked(); asked < 2 || asked > 15 {

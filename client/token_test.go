@@ -346,6 +346,16 @@ func TestTriesAgain(t *testing.T) {
 			wantToken(t, s, "token-1")
 		})
 	})
+	t.Run("the issuer hangs once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			i, _, s := start(t)
+			i.token = func(_ http.ResponseWriter, r *http.Request) {
+				i.answer(i.issue(300))
+				<-r.Context().Done()
+			}
+			wantToken(t, s, "token-1")
+		})
+	})
 	t.Run("the issuer hangs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			i, _, s := start(t)
@@ -433,11 +443,15 @@ func TestWith(t *testing.T) {
 			t.Errorf("With(%q, %q) gives no error", bad[0], bad[1])
 		}
 	}
+	var last, again *client.Source
 	for n := range 2000 {
-		if _, err := s.With(fmt.Sprintf("https://api.example/%d", n), ""); err != nil {
-			t.Fatal(err)
-		}
+		last, _ = s.With(fmt.Sprintf("https://api.example/%d", n), "")
+		again, _ = s.With(fmt.Sprintf("https://api.example/%d", n), "")
 	}
+	if last == again {
+		t.Error("Source 2000 is remembered: a caller who varies the resource fills the memory")
+	}
+	wantToken(t, last, "token-3")
 }
 
 // TestGrantedScope checks that a Token says what was granted, not what was hoped for.

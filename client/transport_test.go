@@ -243,6 +243,7 @@ func TestPlaces(t *testing.T) {
 		{"https://api.example/v1", "https://api.example/v1/../admin", nil, false},
 		{"https://api.example/v1", "https://api.example/v1/%2e%2e/admin", nil, false},
 		{"http://api.example", "http://api.example/", nil, false},
+		{"https://127.0.0.1:9", "http://127.0.0.1:9/", nil, false},
 		{"https://127.0.0.1", "http://127.0.0.1/", nil, false},
 		{"http://127.0.0.1:8086", "http://127.0.0.1:9/", nil, false},
 		{"urn:api", "https://api.example/", nil, false},
