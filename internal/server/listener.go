@@ -68,12 +68,17 @@ func (l *listener) serve() error {
 
 // url is the listener's own address as a client writes it: the name in configured, with the port that was bound.
 func (l *listener) url(configured string) string {
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return ownURL(configured, port, l.certificate != nil)
+}
+
+// ownURL is the address of a listener that is configured so, as a client writes it.
+func ownURL(configured, port string, secure bool) string {
 	scheme := "http"
-	if l.certificate != nil {
+	if secure {
 		scheme = "https"
 	}
 	host, _, _ := net.SplitHostPort(configured)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}

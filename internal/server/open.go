@@ -46,6 +46,7 @@ func (s *Server) bind(ctx context.Context) error {
 	if s.issuer == "" {
 		s.issuer = s.public.url(s.config.Listen)
 	}
+	s.adminURL = s.admin.url(s.config.Admin.Listen)
 	return nil
 }
 
@@ -174,8 +175,14 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	if err != nil || operator == nil {
 		return err
 	}
+	return s.keepOperator(operator)
+}
+
+// keepOperator writes the credential of an operator who was just made to operator.json.
+func (s *Server) keepOperator(operator *registry.Registered) error {
+	s.madeOperator = operator
 	path, err := writeCredential(s.config.Data, Credential{
-		Issuer: s.issuer, Admin: s.AdminURL(), ClientID: operator.ID, ClientSecret: operator.Secret.Reveal(),
+		Issuer: s.issuer, Admin: s.adminURL, ClientID: operator.ID, ClientSecret: operator.Secret.Reveal(),
 	})
 	if err != nil {
 		return err

@@ -38,12 +38,15 @@ type Server struct {
 	registry  *registry.Registry
 
 	issuer        string
+	adminURL      string
 	public, admin *listener
 	loops         []loop
 
 	panics   atomic.Int64
 	draining atomic.Bool
 	polled   atomic.Int64 // when the store last answered, in Unix nanoseconds
+
+	madeOperator *registry.Registered // by this start; nil if there was one already
 
 	closing sync.Once
 	opened  []io.Closer // closed in reverse
@@ -90,7 +93,7 @@ func (s *Server) open(ctx context.Context) error {
 func (s *Server) IssuerURL() string { return s.issuer }
 
 // AdminURL returns the base URL of the admin listener, without a path.
-func (s *Server) AdminURL() string { return s.admin.url(s.config.Admin.Listen) }
+func (s *Server) AdminURL() string { return s.adminURL }
 
 // Addresses returns the addresses that were bound: HOST:PORT, with the port that a configured 0 became.
 func (s *Server) Addresses() (public, admin string) {
