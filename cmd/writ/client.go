@@ -1,0 +1,256 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/oauth"
+)
+
+func newClient() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "client",
+		Short:   "Register and look after clients",
+		Example: "  writ client create billing --resource https://api.example.com --scope \"orders:read\"\n  writ client list",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var as operatorFlag
+	as.flags(cmd)
+	cmd.AddCommand(newClientCreate(&as), newClientList(&as), newClientShow(&as), newClientDelete(&as),
+		newClientState(&as, "suspend", "Suspend a client: no new tokens, and those it has are inactive", (*adminapi.Caller).SuspendClient),
+		newClientState(&as, "resume", "Let a suspended client have tokens again", (*adminapi.Caller).ResumeClient))
+	return cmd
+}
+
+// registration is what writ client create is told.
+type registration struct {
+	resource, scope, defaults, authMethod string
+	roles, serves                         []string
+	ttl                                   time.Duration
+	env                                   string
+}
+
+func newClientCreate(as *operatorFlag) *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Register a client; its secret is shown this once",
+		Long: `Register a client that may ask for scopes of a resource, or that has roles. Its secret is shown this once; only a hash
+of it is kept.
+
+With --env FILE the client's variables are written to a file (mode 0600) for a shell to source, and the secret is not
+shown.`,
+		Example: `  writ client create billing --resource https://api.example.com --scope "orders:read orders:write"
+  writ client create billing --role clerk --env billing.env
+  writ client create orders-api --resource-server https://api.example.com   # may introspect tokens for that API`,
+		Args: exactArgs("NAME"),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&r.resource, "resource", "", "URI of the resource that it may ask tokens for")
+	flags.StringVar(&r.scope, "scope", "", "scopes of the resource that it may ask for, separated by spaces")
+	flags.StringVar(&r.defaults, "default-scope", "", "scopes it gets when it asks for none; all of --scope when left out, none with \"-\"")
+	flags.StringArrayVar(&r.roles, "role", nil, "role it has; may be repeated")
+	flags.StringArrayVar(&r.serves, "resource-server", nil, "resource whose API introspects as this client; may be repeated")
+	flags.StringVar(&r.authMethod, "auth-method", oauth.ClientSecretBasic, "how it authenticates: client_secret_basic or client_secret_post")
+	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; left to the resource when 0")
+	flags.StringVar(&r.env, "env", "", "write its variables, secret included, to this file")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		metadata, err := r.metadata(args[0])
+		if err != nil {
+			return err
+		}
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		made, err := admin.CreateClient(cmd.Context(), metadata)
+		if err != nil {
+			return err
+		}
+		issuer := admin.credential.Issuer
+		if r.env != "" {
+			return r.writeEnv(cmd.OutOrStdout(), made, issuer)
+		}
+		if *asJSON {
+			return writeJSON(cmd.OutOrStdout(), made)
+		}
+		return r.show(cmd.OutOrStdout(), made, issuer)
+	}
+	return cmd
+}
+
+func (r *registration) metadata(name string) (oauth.ClientMetadata, error) {
+	metadata := oauth.ClientMetadata{
+		ClientName: name, TokenEndpointAuthMethod: r.authMethod, Roles: r.roles, ResourceServerFor: r.serves,
+		TokenTTLSeconds: int64(r.ttl / time.Second),
+	}
+	switch {
+	case r.resource != "" && r.scope != "":
+		metadata.Grants = []oauth.Grant{{Resource: r.resource, Scopes: strings.Fields(r.scope), Defaults: r.defaultScopes()}}
+	case r.resource != "" || r.scope != "":
+		return metadata, usageError{fmt.Errorf("--resource and --scope go together\n      such as: --resource https://api.example.com --scope \"orders:read\"")}
+	case len(r.roles) == 0 && len(r.serves) == 0:
+		return metadata, usageError{fmt.Errorf("say what the client may ask for: --resource URI --scope \"…\", or --role NAME")}
+	}
+	return metadata, nil
+}
+
+func (r *registration) defaultScopes() []string {
+	switch r.defaults {
+	case "":
+		return strings.Fields(r.scope)
+	case "-":
+		return nil
+	}
+	return strings.Fields(r.defaults)
+}
+
+func (r *registration) writeEnv(out io.Writer, made adminapi.Registered, issuer string) error {
+	pairs := []string{"WRIT_ISSUER", issuer, "WRIT_CLIENT_ID", made.ID, "WRIT_CLIENT_SECRET", made.Secret.Reveal(), "WRIT_AUTH_METHOD", made.TokenEndpointAuthMethod}
+	if r.resource != "" {
+		pairs = append(pairs, "WRIT_RESOURCE", r.resource)
+	}
+	path, err := filepath.Abs(r.env)
+	if err != nil {
+		return err
+	}
+	if err := writeEnvironment(path, pairs...); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Registered %s. Its variables, secret included, are in %s: source it, then: writ token\n", made.ID, r.env)
+	return err
+}
+
+// show prints the client, its secret this once, and the commands to a first token.
+func (r *registration) show(out io.Writer, made adminapi.Registered, issuer string) error {
+	paint := paletteFor(out)
+	fmt.Fprintln(out, paint.bold("Registered. The secret is shown this once; only a hash of it is kept."))
+	fmt.Fprintln(out)
+	if err := writeFields(out, "client ID", made.ID, "secret", made.Secret.Reveal(), "method", made.TokenEndpointAuthMethod, "may", describeGrants(made.Client)); err != nil {
+		return err
+	}
+	credentials := `-u "` + made.ID + `:$SECRET"`
+	if made.TokenEndpointAuthMethod == oauth.ClientSecretPost {
+		credentials = "-d client_id=" + made.ID + ` -d "client_secret=$SECRET"`
+	}
+	_, err := fmt.Fprintf(out, "\nA first token, with the secret in SECRET:\n\n  curl %s -d grant_type=client_credentials %s/token\n", credentials, issuer)
+	return err
+}
+
+func describeGrants(client adminapi.Client) string {
+	var parts []string
+	for _, grant := range client.Grants {
+		parts = append(parts, strings.Join(grant.Scopes, " ")+" at "+grant.Resource)
+	}
+	for _, role := range client.Roles {
+		parts = append(parts, "role "+role)
+	}
+	for _, uri := range client.ResourceServerFor {
+		parts = append(parts, "introspect for "+uri)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func status(client adminapi.Client) string {
+	if client.Suspended {
+		return "suspended"
+	}
+	return "active"
+}
+
+func newClientList(as *operatorFlag) *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List clients", Example: "  writ client list --json", Args: noArgs}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		rows := [][]string{}
+		var all []adminapi.Client
+		for client, err := range admin.Clients(cmd.Context()) {
+			if err != nil {
+				return err
+			}
+			all = append(all, client)
+			rows = append(rows, []string{client.ClientName, client.ID, status(client), client.TokenEndpointAuthMethod, describeGrants(client)})
+		}
+		return writeList(cmd.OutOrStdout(), *asJSON, all, []string{"NAME", "CLIENT ID", "STATUS", "METHOD", "MAY"}, rows)
+	}
+	return cmd
+}
+
+func newClientShow(as *operatorFlag) *cobra.Command {
+	cmd := &cobra.Command{Use: "show NAME", Short: "Show a client", Example: "  writ client show billing", Args: exactArgs("NAME")}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		client, err := admin.Client(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return showClient(cmd.OutOrStdout(), *asJSON, client)
+	}
+	return cmd
+}
+
+func showClient(out io.Writer, asJSON bool, client adminapi.Client) error {
+	if asJSON {
+		return writeJSON(out, client)
+	}
+	ttl := ""
+	if client.TokenTTLSeconds > 0 {
+		ttl = (time.Duration(client.TokenTTLSeconds) * time.Second).String()
+	}
+	fields := []string{
+		"name", client.ClientName, "client ID", client.ID, "status", status(client), "method", client.TokenEndpointAuthMethod,
+		"token life", ttl, "created", client.Created.Local().Format(time.DateTime), "updated", client.Updated.Local().Format(time.DateTime),
+	}
+	for _, secret := range client.Secrets {
+		life := "does not expire"
+		if !secret.Expires.IsZero() {
+			life = "expires " + secret.Expires.Local().Format(time.DateTime)
+		}
+		fields = append(fields, "secret", secret.ID+", made "+secret.Created.Local().Format(time.DateTime)+", "+life)
+	}
+	for _, grant := range client.Grants {
+		defaults := "no default"
+		if len(grant.Defaults) > 0 {
+			defaults = "by default " + strings.Join(grant.Defaults, " ")
+		}
+		fields = append(fields, "may", strings.Join(grant.Scopes, " ")+" at "+grant.Resource+" ("+defaults+")")
+	}
+	fields = append(fields, "roles", strings.Join(client.Roles, " "), "introspects for", strings.Join(client.ResourceServerFor, " "))
+	return writeFields(out, fields...)
+}
+
+func newClientDelete(as *operatorFlag) *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete NAME",
+		Short:   "Delete a client: its tokens are inactive, its ID is never given out again",
+		Example: "  writ client delete billing",
+		Args:    exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			admin, err := as.connect()
+			if err != nil {
+				return err
+			}
+			if err := admin.DeleteClient(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "Deleted "+args[0]+".")
+			return err
+		},
+	}
+}

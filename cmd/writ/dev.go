@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/internal/server"
+	"github.com/writ-auth/writ/oauth"
+	"github.com/writ-auth/writ/resource"
+)
+
+func newDev() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run issuer, demo API and demo client on this machine, to try things",
+		Long: `Run everything that the flow needs on loopback, until it is interrupted: the issuer on port N, its admin API on N+1, and a
+demo API on N+2 with two routes, GET /orders (scope orders:read) and POST /orders (scope orders:write). A demo client is
+registered that has orders:read only.
+
+Nothing is written outside DIR. DIR/env holds the demo client's variables, to be sourced by a shell.`,
+		Example: "  writ dev\n  writ dev --port 9000 --dir /tmp/writ",
+		Args:    noArgs,
+	}
+	dir := cmd.Flags().String("dir", devDirectory, "directory for everything that is kept")
+	port := cmd.Flags().Int("port", 8080, "port of the issuer; the next two are taken as well")
+	verbose := cmd.Flags().BoolP("verbose", "v", false, "show the server's log")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *port < 1 || *port > 65533 {
+			return usageError{fmt.Errorf("--port %d: take one from 1 to 65533", *port)}
+		}
+		log := slog.New(slog.DiscardHandler)
+		if *verbose {
+			log = server.NewLogger(cmd.ErrOrStderr(), server.Default().Log)
+		}
+		d, err := startDev(cmd.Context(), *dir, *port, log)
+		if err != nil {
+			return err
+		}
+		d.greet(cmd.OutOrStdout())
+		return d.wait()
+	}
+	return cmd
+}
+
+// A dev is a server of one's own on loopback, with an API and a client to try it with.
+type dev struct {
+	dir      string
+	issuer   string
+	operator *operator
+	apiURL   string
+	api      *http.Server
+	env      string // file with the demo client's variables
+	stop     context.CancelFunc
+	stopped  chan error
+}
+
+// startDev starts everything in dir, with what an earlier start left there. Port 0 takes free ports.
+func startDev(ctx context.Context, dir string, port int, log *slog.Logger) (*dev, error) {
+	config := server.Default()
+	config.Data = dir
+	config.Listen, config.Admin.Listen = loopback(port, 0), loopback(port, 1)
+	running, err := server.New(ctx, config, server.Options{Logger: log})
+	if err != nil {
+		return nil, explainStart(err, dir, port)
+	}
+	apiListener, err := net.Listen("tcp", loopback(port, 2))
+	if err != nil {
+		running.Close()
+		return nil, explainStart(err, dir, port)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	d := &dev{
+		dir: dir, issuer: running.IssuerURL(), apiURL: "http://" + apiListener.Addr().String(),
+		env: filepath.Join(dir, "env"), stop: stop, stopped: make(chan error, 1),
+	}
+	go func() { d.stopped <- running.Run(ctx) }()
+	if err := d.prepare(ctx, apiListener, running.AdminURL()); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// loopback returns the address of the nth of the ports that are taken.
+func loopback(port, n int) string {
+	if port > 0 {
+		port += n
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
+
+func explainStart(err error, dir string, port int) error {
+	switch {
+	case strings.Contains(err.Error(), "address already in use"):
+		return advise(err, fmt.Sprintf("another program has one of the ports %d to %d: take others with --port", port, port+2))
+	case strings.Contains(err.Error(), "in use"):
+		return advise(err, "is `writ dev` running already? take another directory with --dir")
+	case strings.Contains(err.Error(), "root key"):
+		return advise(err, "to begin anew: rm -r "+dir)
+	}
+	return err
+}
+
+// prepare starts the demo API and registers it and its client, through the admin API as anyone would.
+func (d *dev) prepare(ctx context.Context, apiListener net.Listener, adminURL string) error {
+	credential, err := readOperator(filepath.Join(d.dir, operatorFile))
+	if err != nil {
+		return err
+	}
+	credential.Issuer, credential.Admin = d.issuer, adminURL
+	if d.operator, err = newOperator(credential); err != nil {
+		return err
+	}
+	verifier, err := resource.NewVerifier(resource.Config{
+		Issuer: d.issuer, Audience: d.apiURL, Scopes: []string{scopeRead, scopeWrite},
+	})
+	if err != nil {
+		return err
+	}
+	d.api = &http.Server{Handler: newDemoAPI(verifier), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	go func() { _ = d.api.Serve(apiListener) }() // ends with http.ErrServerClosed
+	if err := d.registerAPI(ctx); err != nil {
+		return err
+	}
+	return d.registerClient(ctx)
+}
+
+// registerAPI registers the demo API, unless an earlier start did.
+func (d *dev) registerAPI(ctx context.Context) error {
+	_, err := d.operator.CreateResource(ctx, adminapi.ResourceSettings{
+		URI: d.apiURL, Name: "Demo orders", Scopes: []adminapi.Scope{
+			{Name: scopeRead, Description: "Look at orders"}, {Name: scopeWrite, Description: "Place orders"},
+		},
+	})
+	if isConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// demoClientName is what operators call the demo client.
+const demoClientName = "demo"
+
+// registerClient registers the demo client and leaves its variables in the env file, unless an earlier start did.
+func (d *dev) registerClient(ctx context.Context) error {
+	if known, err := d.operator.Client(ctx, demoClientName); err == nil {
+		values, err := readEnvironment(d.env)
+		if err == nil && values["WRIT_CLIENT_ID"] == known.ID && values["WRIT_RESOURCE"] == d.apiURL {
+			return d.writeEnv(known.ID, values["WRIT_CLIENT_SECRET"])
+		}
+		if err := d.operator.DeleteClient(ctx, demoClientName); err != nil {
+			return err
+		}
+	}
+	made, err := d.operator.CreateClient(ctx, oauth.ClientMetadata{
+		ClientName: demoClientName,
+		Grants:     []oauth.Grant{{Resource: d.apiURL, Scopes: []string{scopeRead}, Defaults: []string{scopeRead}}},
+	})
+	if err != nil {
+		return err
+	}
+	return d.writeEnv(made.ID, made.Secret.Reveal())
+}
+
+func (d *dev) writeEnv(clientID, secret string) error {
+	operator, err := filepath.Abs(filepath.Join(d.dir, operatorFile))
+	if err != nil {
+		return err
+	}
+	return writeEnvironment(d.env,
+		"WRIT_ISSUER", d.issuer, "WRIT_CLIENT_ID", clientID, "WRIT_CLIENT_SECRET", secret,
+		"WRIT_RESOURCE", d.apiURL, "WRIT_API", d.apiURL, operatorVariable, operator)
+}
+
+// wait returns when the server stops.
+func (d *dev) wait() error {
+	err := <-d.stopped
+	d.stopped <- nil
+	return errors.Join(err, d.close())
+}
+
+func (d *dev) close() error {
+	d.stop()
+	err := <-d.stopped
+	d.stopped <- nil
+	if d.api != nil {
+		err = errors.Join(err, d.api.Close())
+	}
+	return err
+}
+
+// greet says what runs where, and the four commands to try.
+func (d *dev) greet(out io.Writer) {
+	paint := paletteFor(out)
+	command := func(text, why string) {
+		fmt.Fprintf(out, "  %s  %s\n", paint.bold(fmt.Sprintf("%-62s", text)), paint.dim(why))
+	}
+	fmt.Fprintf(out, "%s\n\n", paint.bold("Writ is running, on this machine only."))
+	_ = writeFields(out, "  issuer", d.issuer, "  admin API", d.operator.credential.Admin, "  demo API", d.apiURL+"   GET /orders (orders:read), POST /orders (orders:write)",
+		"  demo client", demoClientName+"   may: orders:read", "  files", d.dir) // to a terminal
+	fmt.Fprintf(out, "\nTry, in another terminal:\n\n")
+	command(". "+d.env, "who you are, for the commands below")
+	command("writ token | writ token inspect", "get a token and look inside")
+	command("writ curl $WRIT_API/orders", "call the API: 200")
+	command(`writ curl -X POST -d '{"item":"quill"}' $WRIT_API/orders`, "refused: no orders:write")
+	fmt.Fprintf(out, "\n%s\n", paint.dim("Stop with Ctrl-C. To begin anew, remove "+d.dir+"."))
+	if _, err := os.Stat(d.env); err != nil {
+		fmt.Fprintln(out, paint.red(err.Error()))
+	}
+}

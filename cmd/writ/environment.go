@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Directories in which the CLI looks by itself for what `writ serve`, `writ init` and `writ dev` leave behind.
+const (
+	dataDirectory = "writ-data"
+	devDirectory  = ".writ-dev"
+)
+
+// devEnvironment takes the variables of ./.writ-dev/env where the environment names no client, so that `writ token` works
+// beside a running `writ dev` without sourcing anything.
+func devEnvironment() error {
+	if os.Getenv("WRIT_CLIENT_ID") != "" {
+		return nil
+	}
+	values, err := readEnvironment(filepath.Join(devDirectory, "env"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for name, value := range values {
+		if os.Getenv(name) == "" {
+			if err := os.Setenv(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readEnvironment reads a file of lines `export NAME='value'`, as `writ dev` writes it.
+func readEnvironment(path string) (map[string]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	values := map[string]string{}
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		name, value, found := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "=")
+		if found && !strings.HasPrefix(name, "#") {
+			values[name] = strings.Trim(value, "'")
+		}
+	}
+	return values, lines.Err()
+}
+
+// writeEnvironment writes such a file, for its owner alone. No value of ours has a quote in it.
+func writeEnvironment(path string, pairs ...string) error {
+	var text strings.Builder
+	for i := 0; i+1 < len(pairs); i += 2 {
+		text.WriteString("export " + pairs[i] + "='" + strings.ReplaceAll(pairs[i+1], "'", "") + "'\n")
+	}
+	return writePrivate(path, []byte(text.String()))
+}
+
+// writePrivate replaces a file with one that only its owner can read; readers see the old or the new one, whole.
+func writePrivate(path string, data []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
+}

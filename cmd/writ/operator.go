@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/client"
+	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/internal/server"
+)
+
+// operatorFile is where a server leaves the first operator's credential, in its data directory.
+const operatorFile = "operator.json"
+
+// operatorVariable names the file of the operator that commands speak as.
+const operatorVariable = "WRIT_OPERATOR_FILE"
+
+// An operatorFlag says as whom a command speaks to the admin API.
+type operatorFlag struct{ file string }
+
+func (o *operatorFlag) flags(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVar(&o.file, "operator", "", "file with the operator's credential ("+operatorVariable+"); else that of ./writ-data or ./.writ-dev")
+}
+
+// An operator is someone who speaks to the admin API of a running server. The CLI never opens the database itself.
+type operator struct {
+	*adminapi.Caller
+
+	credential server.Credential
+	source     *client.Source
+}
+
+// connect returns the operator that a command is to speak as.
+func (o *operatorFlag) connect() (*operator, error) {
+	path := orEnvironment(o.file, operatorVariable)
+	if path == "" {
+		for _, dir := range []string{dataDirectory, devDirectory} {
+			if _, err := os.Stat(filepath.Join(dir, operatorFile)); err == nil {
+				path = filepath.Join(dir, operatorFile)
+				break
+			}
+		}
+	}
+	if path == "" {
+		return nil, advise(errors.New("there is no operator's credential here"),
+			"start a server in this directory with `writ serve` or `writ dev`, or name the file: --operator FILE")
+	}
+	credential, err := readOperator(path)
+	if err != nil {
+		return nil, err
+	}
+	return newOperator(credential)
+}
+
+func readOperator(path string) (server.Credential, error) {
+	var credential server.Credential
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return credential, advise(fmt.Errorf("there is no operator's credential in %s", path),
+			"a server makes it at its first start; if it was lost: writ init --new-operator, with the server stopped")
+	}
+	if err != nil {
+		return credential, err
+	}
+	if err := json.Unmarshal(data, &credential); err != nil || credential.Issuer == "" || credential.Admin == "" || credential.ClientID == "" {
+		return credential, fmt.Errorf("%s is not an operator's credential", path)
+	}
+	return credential, nil
+}
+
+// newOperator returns an operator. To it the admin API is a protected resource of the issuer, like any other.
+func newOperator(credential server.Credential) (*operator, error) {
+	source, err := client.New(client.Config{
+		Issuer: credential.Issuer, ClientID: credential.ClientID, Credential: client.Secret(credential.ClientSecret),
+		Resource:   strings.TrimSuffix(credential.Issuer, "/") + adminapi.Prefix,
+		AllowHosts: []string{hostOf(credential.Admin)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	caller := &adminapi.Caller{URL: credential.Admin + adminapi.Prefix, HTTP: source.Client()}
+	return &operator{caller, credential, source}, nil
+}
+
+// isConflict reports whether the admin API refused what is there already.
+func isConflict(err error) bool {
+	problem, refused := errors.AsType[*adminapi.Problem](err)
+	return refused && problem.Status == http.StatusConflict
+}
+
+func hostOf(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
+}
