@@ -30,7 +30,7 @@ type SecretInfo struct {
 // Registered is a new client with its secret, which is shown this once.
 type Registered struct {
 	Client
-	Secret Secret `json:"client_secret" doc:"Shown this once; only a hash is kept" example:"writ_cs_…"`
+	Secret Secret `json:"client_secret" doc:"Shown this once; only a hash is kept" example:"writ_cs_..."`
 }
 
 // CreateClient registers a client and returns it with its secret. Left-out members get RFC 7591's defaults.

@@ -50,6 +50,9 @@ func New(options Options) *Registry {
 // AdminResource returns the URI of the resource that an issuer's admin API is.
 func AdminResource(issuer string) string { return issuer + "/admin/v1" }
 
+// Admin returns the URI of the resource that the admin API is.
+func (r *Registry) Admin() string { return r.admin }
+
 // moment returns the time of a change, as precise as the store keeps it.
 func (r *Registry) moment() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
 

@@ -1,0 +1,218 @@
+// Package adminapi is the registry as JSON over HTTP, described by an OpenAPI document that is made from the code. It is a
+// protected resource of the issuer itself: operators and automation come with ordinary access tokens, and every route
+// names the scope it needs.
+//
+// It decides nothing: registry does. There are no cookies and no CORS, so a browser on another page can do nothing with
+// it. The Caller of this package is what the command line speaks to it with.
+package adminapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/oauth"
+	"github.com/writ-auth/writ/resource"
+)
+
+// Prefix is what the path of every route begins with.
+const Prefix = "/admin/v1"
+
+// openAPIPath is the one route that needs no token: what the API can do is no secret.
+const openAPIPath = Prefix + "/openapi.json"
+
+// maxBody bounds a request's body in bytes.
+const maxBody = 1 << 20
+
+// Options of the API. The zero value works.
+type Options struct {
+	Logger *slog.Logger // hears why a request could not be answered; nothing is logged when nil
+}
+
+// New returns the handler of all paths below Prefix. It wants every request as it came: a mux in front of it must not
+// clean paths.
+func New(reg *registry.Registry, verifier *resource.Verifier, options Options) http.Handler {
+	a := newAPI(reg, verifier, options)
+	document, err := a.document()
+	if err != nil {
+		panic("adminapi: OpenAPI document: " + err.Error()) // it depends on nothing but the code
+	}
+	a.mux.HandleFunc("GET "+openAPIPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(document)
+	})
+	return http.HandlerFunc(a.serve)
+}
+
+// api is the API on a mux.
+type api struct {
+	registry  *registry.Registry
+	verifier  *resource.Verifier
+	logger    *slog.Logger
+	huma      huma.API
+	mux       *http.ServeMux
+	challenge string
+}
+
+func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options) *api {
+	a := &api{registry: reg, verifier: verifier, logger: options.Logger, mux: http.NewServeMux()}
+	if a.logger == nil {
+		a.logger = slog.New(slog.DiscardHandler)
+	}
+	a.challenge = challenge(reg.Admin())
+	a.huma = huma.NewAPI(configuration(), humago.NewAdapter(guard{a}, Prefix))
+	for _, route := range routes {
+		route.add(a, route.operation())
+	}
+	return a
+}
+
+func challenge(audience string) string {
+	text := `Bearer realm="` + oauth.SafeText(audience) + `"`
+	if location, err := oauth.ResourceMetadataURL(audience); err == nil {
+		text += `, resource_metadata="` + location + `"`
+	}
+	return text
+}
+
+func configuration() huma.Config {
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Writ admin API", Version: "1",
+				Description: "Clients, resources, roles and signing keys. Every request needs an access token of the issuer for this " +
+					"API, with the scope that the operation names. Errors are problem documents (RFC 9457) that list every wrong field.",
+			},
+			Servers: []*huma.Server{{URL: Prefix}},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"token": {Type: "http", Scheme: "bearer", BearerFormat: "at+jwt", Description: "An access token (RFC 9068)"},
+				},
+			},
+		},
+		Formats:                      map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+// document returns the OpenAPI document.
+func (a *api) document() ([]byte, error) {
+	compact, err := a.huma.OpenAPI().MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, compact, "", "  "); err != nil {
+		return nil, err
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// A guard is the mux as huma sees it. A route that is not in the table has no scope, and cannot be added.
+type guard struct{ *api }
+
+func (g guard) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	for _, route := range routes {
+		if pattern == route.pattern() {
+			g.mux.Handle(pattern, g.verifier.Require(route.scope)(wellFormed(handler)))
+			return
+		}
+	}
+	panic("adminapi: " + pattern + " is not in the table of routes")
+}
+
+func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.serve(w, r) }
+
+// serve answers what is common to all paths.
+func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	// ServeMux would redirect to the path it thinks was meant, and a client would send its token and body once more. One
+	// spelling of a path is enough, and leaves nothing for a proxy in front to understand differently (CVE-2026-45692).
+	if r.URL.RawPath != "" || path.Clean(r.URL.Path) != r.URL.Path {
+		writeProblem(w, &Problem{Status: http.StatusNotFound, Detail: "no such path"})
+		return
+	}
+	handler, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		a.mux.ServeHTTP(w, r) // again, because only so are the path's values set
+		return
+	}
+	refusal := refused{header: http.Header{}}
+	handler.ServeHTTP(&refusal, r)
+	if allow := refusal.header.Get("Allow"); allow != "" {
+		header.Set("Allow", allow)
+		writeProblem(w, &Problem{Status: http.StatusMethodNotAllowed, Detail: "the path knows only " + allow})
+		return
+	}
+	writeProblem(w, &Problem{Status: http.StatusNotFound, Detail: "no such path"})
+}
+
+// refused takes the mux's own answer, of which only the header is of use.
+type refused struct{ header http.Header }
+
+func (r *refused) Header() http.Header          { return r.header }
+func (*refused) Write(data []byte) (int, error) { return len(data), nil }
+func (*refused) WriteHeader(int)                {}
+
+// wellFormed lets requests through whose query and content type have one meaning. A body that is not declared as JSON is
+// what a form on a foreign page can send without asking (CSRF by simple request).
+func wellFormed(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			writeProblem(w, &Problem{Status: http.StatusBadRequest, Detail: "the query cannot be read"})
+			return
+		}
+		for name, values := range query {
+			if len(values) > 1 {
+				at := FieldProblem{"query." + oauth.SafeText(name), "is there more than once"}
+				writeProblem(w, &Problem{Status: http.StatusBadRequest, Detail: "not valid", Errors: []FieldProblem{at}})
+				return
+			}
+		}
+		if r.ContentLength != 0 && !isJSON(r.Header.Values("Content-Type")) {
+			writeProblem(w, &Problem{Status: http.StatusUnsupportedMediaType, Detail: "the body must be application/json"})
+			return
+		}
+		next(w, r)
+	})
+}
+
+func isJSON(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	kind, parameters, err := mime.ParseMediaType(values[0])
+	if err != nil || kind != "application/json" {
+		return false
+	}
+	for name, value := range parameters {
+		if name != "charset" || !strings.EqualFold(value, "utf-8") {
+			return false
+		}
+	}
+	return true
+}
+
+// actor returns who calls.
+func actor(ctx context.Context) registry.Actor {
+	token := resource.FromContext(ctx)
+	return registry.Actor{ID: token.ClientID, Scopes: token.Scope, TokenID: token.ID, Issued: token.IssuedAt}
+}

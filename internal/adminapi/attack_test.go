@@ -1,0 +1,402 @@
+package adminapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/internal/store/memstore"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// samples are a request that goes well for every route, by the route's ID: what stands for the wildcard, and the body.
+var samples = map[string]struct{ value, body string }{
+	"listClients":    {},
+	"createClient":   {body: `{"client_name":"new"}`},
+	"getClient":      {value: "billing"},
+	"updateClient":   {value: "billing", body: `{"client_name":"billing"}`},
+	"deleteClient":   {value: "billing"},
+	"suspendClient":  {value: "billing"},
+	"resumeClient":   {value: "billing"},
+	"listResources":  {},
+	"createResource": {body: `{"uri":"urn:example:new","scopes":[]}`},
+	"getResource":    {value: resourceID(orders)},
+	"deleteResource": {value: resourceID(orders)},
+	"listRoles":      {},
+	"createRole":     {body: `{"name":"new","grants":[]}`},
+	"getRole":        {value: "reader"},
+	"deleteRole":     {value: "reader"},
+	"listKeys":       {},
+	"rotateKey":      {body: `{"algorithm":"ES256"}`},
+	"revokeKey":      {value: "KEY"},
+}
+
+// request returns the method, path and body of a route's sample.
+func (b *bench) request(r route) (method, path, body string) {
+	sample := samples[r.id]
+	if sample.value == "KEY" {
+		sample.value = b.ring.List()[0].ID
+	}
+	path = Prefix + r.path
+	if from := strings.IndexByte(path, '{'); from >= 0 {
+		path = path[:from] + sample.value + path[strings.IndexByte(path, '}')+1:]
+	}
+	return r.method, path, sample.body
+}
+
+func stocked(t *testing.T) *bench {
+	t.Helper()
+	b := newBench(t)
+	ctx, system := t.Context(), registry.System("test")
+	if _, err := b.registry.CreateClient(ctx, system, oauth.ClientMetadata{ClientName: "billing"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.registry.CreateRole(ctx, system, registry.RoleSettings{Name: "reader"}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) changes() int {
+	b.t.Helper()
+	events, err := b.store.Events(b.t.Context(), 0, 1000)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return len(events)
+}
+
+func TestEveryRouteHasAScope(t *testing.T) {
+	seen := map[string]bool{}
+	for _, route := range routes {
+		if !registry.AdminScopes().Has(route.scope) {
+			t.Errorf("%s needs the scope %q, which the admin API does not have", route.pattern(), route.scope)
+		}
+		reads := route.method == http.MethodGet
+		if reads != strings.HasSuffix(route.scope, ":read") {
+			t.Errorf("%s needs the scope %s", route.pattern(), route.scope)
+		}
+		if _, ok := samples[route.id]; !ok {
+			t.Errorf("%s is not in the matrix", route.pattern())
+		}
+		if seen[route.id] || seen[route.pattern()] {
+			t.Errorf("%s is there twice", route.pattern())
+		}
+		seen[route.id], seen[route.pattern()] = true, true
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a route that is not in the table was added")
+		}
+	}()
+	b := newBench(t)
+	guard{newAPI(b.registry, b.verifier(), Options{})}.HandleFunc("GET "+Prefix+"/backdoor", nil)
+}
+
+func TestCO10(t *testing.T) {
+	strangers := openRingWithKey(t)
+	for _, route := range routes {
+		t.Run("CO-10 "+route.pattern(), func(t *testing.T) {
+			b := stocked(t)
+			other := slices.DeleteFunc(registry.AdminScopes(), func(s string) bool { return s == route.scope })
+			edit := func(change func(*oauth.Claims)) string {
+				c := claims(b.operator, registry.AdminScopes()...)
+				change(&c)
+				return b.sign(b.ring, c)
+			}
+			revoked := claims(b.operator, registry.AdminScopes()...)
+			revoked.ID = "revoked"
+			if err := b.store.Revocations().Insert(t.Context(), store.Revocation{TokenID: "revoked", Expires: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			before := b.changes()
+			method, path, body := b.request(route)
+			for name, cell := range map[string]struct {
+				token  string
+				status int
+			}{
+				"no token":                   {"", 401},
+				"garbage":                    {"garbage", 401},
+				"not a token":                {"a.b.c", 401},
+				"a secret for a token":       {"writ_cs_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 401},
+				"of another audience":        {edit(func(c *oauth.Claims) { c.Audience = oauth.Audience{orders} }), 401},
+				"of two audiences":           {edit(func(c *oauth.Claims) { c.Audience = append(c.Audience, orders) }), 401},
+				"of another issuer":          {edit(func(c *oauth.Claims) { c.Issuer = "https://evil.test" }), 401},
+				"expired":                    {edit(func(c *oauth.Claims) { c.Expires = oauth.NumericDate(time.Now().Add(-time.Hour).Unix()) }), 401},
+				"signed by a stranger":       {b.sign(strangers.ring, claims(b.operator, registry.AdminScopes()...)), 401},
+				"revoked":                    {b.sign(b.ring, revoked), 401},
+				"of a client that is gone":   {b.sign(b.ring, claims("ghost-aaaaaaaaaa", registry.AdminScopes()...)), 401},
+				"without a scope":            {b.token(), 403},
+				"without the scope":          {b.token(other...), 403},
+				"with the scope in capitals": {b.token(strings.ToUpper(route.scope)), 403},
+				"of an ordinary client":      {b.token("orders:read"), 403},
+			} {
+				response := b.call(method, path, cell.token, body)
+				if response.StatusCode != cell.status {
+					t.Errorf("%s: %d, want %d: %s", name, response.StatusCode, cell.status, text(t, response))
+				}
+				if response.Header.Get("WWW-Authenticate") == "" {
+					t.Errorf("%s: no challenge", name)
+				}
+			}
+			if after := b.changes(); after != before {
+				t.Errorf("%d changes by requests that were refused", after-before)
+			}
+			response := b.call(method, path, b.token(route.scope), body)
+			if response.StatusCode != route.status {
+				t.Errorf("with the scope: %d, want %d: %s", response.StatusCode, route.status, text(t, response))
+			}
+		})
+	}
+}
+
+// openRingWithKey returns a bench of another server.
+func openRingWithKey(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, store: memstore.New()}
+	b.ring = openRing(t, b.store)
+	if err := b.ring.Ensure(t.Context(), "ES256"); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestCO12(t *testing.T) {
+	b := newBench(t)
+	registrar, err := b.registry.CreateClient(t.Context(), registry.System("test"), oauth.ClientMetadata{
+		ClientName: "registrar", Grants: []oauth.Grant{{Resource: registry.AdminResource(issuer), Scopes: []string{"clients:write"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string]string{
+		"CO-12 grants":              `{"client_name":"x","grants":[{"resource":"https://auth.example.com/admin/v1","scopes":["clients:write","keys:rotate"]}]}`,
+		"CO-12 resource_server_for": `{"client_name":"x","resource_server_for":["https://auth.example.com/admin/v1"]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			// The token claims more than the client has: the ceiling is what is registered.
+			token := b.sign(b.ring, claims(registrar.ID, registry.AdminScopes()...))
+			p := wantProblem(t, b.call("POST", "/admin/v1/clients", token, body), 403)
+			if !strings.Contains(p.Detail, "keys:rotate") {
+				t.Errorf("got %+v", p)
+			}
+		})
+	}
+}
+
+func TestCO13(t *testing.T) {
+	b := stocked(t)
+	for _, target := range []string{
+		"/admin/v1/clients/", "/admin/v1/", "/admin/v1", "//admin/v1/clients", "/admin//v1/clients", "/admin/v1//clients",
+		"/admin/v1/clients//billing", "/admin/v1/./clients", "/admin/v1/roles/../clients", "/admin/v1/roles/..%2fclients",
+		"/admin/v1/clients%2fbilling", "/admin/v1/clients/%2e%2e/keys", "/admin%2fv1/clients", "/admin/v1/clients/billing%2f",
+		"/admin/v1/clients/..%2fkeys", "/Admin/v1/clients", "/admin/v1/CLIENTS", "/admin/v1/clients;x=1", "/admin/v1/clients%00",
+		"/admin/v1/clients/billing/suspend/", "/", "/admin/v2/clients", "/admin/v1/openapi.json/", "/admin/v1/docs", "/docs",
+		"/admin/v1/schemas/Client.json", "/admin/v1/openapi.yaml", "/openapi.json",
+	} {
+		for _, token := range []string{"", b.all()} {
+			t.Run("CO-13 "+target, func(t *testing.T) {
+				response := b.call("GET", target, token, "")
+				if strings.Contains(target, "%00") || strings.Contains(target, ";") {
+					if response.StatusCode == 200 {
+						t.Errorf("got %s", text(t, response))
+					}
+					return
+				}
+				wantProblem(t, response, 404)
+				if response.Header.Get("Location") != "" {
+					t.Error("redirected")
+				}
+			})
+		}
+	}
+	t.Run("CO-13 method override", func(t *testing.T) {
+		token := b.token("clients:read")
+		for _, header := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+			if got := b.call("GET", "/admin/v1/clients/billing", token, "", header, "DELETE"); got.StatusCode != 200 {
+				t.Errorf("%s: %d", header, got.StatusCode)
+			}
+			wantProblem(t, b.call("GET", "/admin/v1/clients?_method=DELETE", token, ""), 400)
+		}
+		if got := b.call("GET", "/admin/v1/clients/billing", token, ""); got.StatusCode != 200 {
+			t.Errorf("the client is gone: %d", got.StatusCode)
+		}
+	})
+	t.Run("CO-13 other methods", func(t *testing.T) {
+		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "CONNECT", "get"} {
+			response := b.call(method, "/admin/v1/clients", b.all(), "")
+			wantProblem(t, response, 405)
+			if got := response.Header.Get("Allow"); got != "GET, HEAD, POST" {
+				t.Errorf("%s: Allow is %q", method, got)
+			}
+		}
+	})
+}
+
+func TestCO14(t *testing.T) {
+	b := newBench(t)
+	deep := strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33)
+	for name, body := range map[string]string{
+		"unknown member":        `{"client_name":"x","admin":true}`,
+		"unknown member inside": `{"client_name":"x","grants":[{"resource":"https://orders.example.com","scopes":["orders:read"],"x":1}]}`,
+		"member in other case":  `{"CLIENT_NAME":"x"}`,
+		"trailing data":         `{"client_name":"x"}{}`,
+		"trailing text":         `{"client_name":"x"} x`,
+		"member twice":          `{"client_name":"x","client_name":"y"}`,
+		"member twice, escaped": `{"client_name":"x","client\u005fname":"y"}`,
+		"depth 33":              deep,
+		"depth 33 in a member":  `{"client_name":"x","grants":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `}`,
+		"number 1e999":          `{"client_name":"x","token_ttl_seconds":1e999}`,
+		"number 1.5":            `{"client_name":"x","token_ttl_seconds":1.5}`,
+		"number in quotes":      `{"client_name":"x","token_ttl_seconds":"1"}`,
+		"not UTF-8":             "{\"client_name\":\"x\xff\"}",
+		"a lone surrogate":      `{"client_name":"\ud800"}`,
+		"not JSON":              `client_name=x`,
+		"a byte order mark":     "\ufeff" + `{"client_name":"x"}`,
+		"an array":              `[{"client_name":"x"}]`,
+		"null":                  `null`,
+		"null for a text":       `{"client_name":null}`,
+		"a comment":             `{"client_name":"x"/**/}`,
+		"a comma more":          `{"client_name":"x",}`,
+		"nothing but a space":   ` `,
+	} {
+		t.Run("CO-14 "+name, func(t *testing.T) {
+			p := wantProblem(t, b.call("POST", "/admin/v1/clients", b.all(), body), 400)
+			if len(p.Errors) == 0 {
+				t.Errorf("no field is named: %+v", p)
+			}
+		})
+	}
+	t.Run("CO-14 no body", func(t *testing.T) {
+		wantProblem(t, b.call("POST", "/admin/v1/clients", b.all(), ""), 400)
+	})
+	t.Run("CO-14 1 MiB + 1", func(t *testing.T) {
+		body := `{"client_name":"x"}`
+		wantProblem(t, b.call("POST", "/admin/v1/clients", b.all(), body+strings.Repeat(" ", 1<<20+1-len(body))), 413)
+		if got := b.call("POST", "/admin/v1/clients", b.all(), body+strings.Repeat(" ", 1<<20-len(body))); got.StatusCode != 201 {
+			t.Errorf("1 MiB: %d %s", got.StatusCode, text(t, got))
+		}
+	})
+	t.Run("CO-14 what was sent is not sent back", func(t *testing.T) {
+		response := b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"y","client_secret":"hunter2hunter2"}`)
+		if wantProblem(t, response, 400); strings.Contains(text(t, response), "hunter2") {
+			t.Errorf("got %s", text(t, response))
+		}
+	})
+}
+
+func TestCO15(t *testing.T) {
+	b := newBench(t)
+	before := b.changes()
+	for _, contentType := range []string{
+		"text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp",
+		"text/plain; a=application/json", "application/json; charset=utf-16", "application/vnd.api+json", "application/cbor",
+		"application/json, text/plain", "json",
+	} {
+		t.Run("CO-15 "+contentType, func(t *testing.T) {
+			response := b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"x"}`, "Content-Type", contentType)
+			wantProblem(t, response, 415)
+		})
+	}
+	t.Run("CO-15 two content types", func(t *testing.T) {
+		r := httptest.NewRequest("POST", "/admin/v1/clients", strings.NewReader(`{"client_name":"x"}`))
+		r.Header["Content-Type"] = []string{"application/json", "text/plain"}
+		r.Header.Set("Authorization", "Bearer "+b.all())
+		wantProblem(t, b.serve(r), 415)
+	})
+	t.Run("CO-15 a cookie is no token", func(t *testing.T) {
+		response := b.call("POST", "/admin/v1/clients", "", `{"client_name":"x"}`, "Cookie", "access_token="+b.all())
+		if response.StatusCode != 401 {
+			t.Errorf("got %d", response.StatusCode)
+		}
+	})
+	t.Run("CO-15 a token in the query is none", func(t *testing.T) {
+		response := b.call("POST", "/admin/v1/clients?access_token="+b.all(), "", `{"client_name":"x"}`)
+		if response.StatusCode != 401 {
+			t.Errorf("got %d", response.StatusCode)
+		}
+	})
+	if after := b.changes(); after != before {
+		t.Errorf("%d changes", after-before)
+	}
+	if got := b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"x"}`, "Content-Type", "application/json; charset=UTF-8"); got.StatusCode != 201 {
+		t.Errorf("with charset: %d", got.StatusCode)
+	}
+}
+
+func TestCO16(t *testing.T) {
+	b := stocked(t)
+	for _, route := range routes {
+		t.Run("CO-16 "+route.pattern(), func(t *testing.T) {
+			method, path, body := b.request(route)
+			for _, origin := range []string{"https://evil.test", "null", issuer} {
+				for _, m := range []string{method, http.MethodOptions} {
+					response := b.call(m, path, "", body, "Origin", origin, "Access-Control-Request-Method", method)
+					for header := range response.Header {
+						if strings.HasPrefix(header, "Access-Control-") {
+							t.Errorf("%s from %s has %s: %s", m, origin, header, response.Header.Get(header))
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestCO17(t *testing.T) {
+	b := stocked(t)
+	for _, list := range []string{"clients", "roles", "resources"} {
+		for name, after := range map[string]string{
+			"SQL":        "%27%3B%20drop%20table%20clients%3B--",
+			"10 KiB":     strings.Repeat("a", 10<<10),
+			"a NUL":      "%00",
+			"not UTF-8":  "%ff",
+			"a path":     "..%2f..%2fetc",
+			"a wildcard": "%25",
+			"truncated":  "%",
+		} {
+			t.Run("CO-17 "+list+" "+name, func(t *testing.T) {
+				wantProblem(t, b.call("GET", "/admin/v1/"+list+"?after="+after, b.all(), ""), 400)
+			})
+		}
+	}
+}
+
+func TestCO18(t *testing.T) {
+	b := stocked(t)
+	for _, query := range []string{
+		"limit=-1", "limit=0", "limit=501", "limit=1e9", "limit=1000000000", "limit=99999999999999999999", "limit=a", "limit=%00",
+		"limit=1&limit=2", "after=a&after=b", "sort=name%3Bdrop%20table", "filter=name%20eq%20%27x%27", "page_token=x",
+		"limit=1;after=b", "limit=%zz", "Limit=1", "limit[]=1",
+	} {
+		t.Run("CO-18 "+query, func(t *testing.T) {
+			wantProblem(t, b.call("GET", "/admin/v1/clients?"+query, b.all(), ""), 400)
+		})
+	}
+	for _, query := range []string{"", "limit=1", "limit=500", "after=a", "after=&limit=3"} {
+		if got := b.call("GET", "/admin/v1/clients?"+query, b.all(), ""); got.StatusCode != 200 {
+			t.Errorf("%s: %d %s", query, got.StatusCode, text(t, got))
+		}
+	}
+}
+
+func TestCO19(t *testing.T) {
+	b := stocked(t)
+	for _, name := range []string{"%25", "_", "bill_ng", "billing*", "(a%2b)%2b$", strings.Repeat("a", 4<<10), "BILLING"} {
+		t.Run(fmt.Sprintf("CO-19 %.20s", name), func(t *testing.T) {
+			began := time.Now()
+			for _, kind := range []string{"clients", "roles"} {
+				wantProblem(t, b.call("GET", "/admin/v1/"+kind+"/"+name, b.all(), ""), 404)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}

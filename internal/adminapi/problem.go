@@ -1,0 +1,180 @@
+package adminapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// A Problem is what the API answers when it cannot do what was asked (RFC 9457). To the Caller of this package it is the
+// error.
+type Problem struct {
+	Title  string         `json:"title" doc:"The status in words" example:"Bad Request"`
+	Status int            `json:"status" doc:"The HTTP status" example:"400"`
+	Detail string         `json:"detail,omitempty" doc:"What is wrong" example:"not valid"`
+	Errors []FieldProblem `json:"errors,omitempty" doc:"Every field that is wrong"`
+}
+
+// A FieldProblem is one field that is wrong.
+type FieldProblem struct {
+	Location string `json:"location" example:"body.grants[0].scopes[1]"`
+	Message  string `json:"message" example:"https://api.example.com has no scope orders:drop"`
+}
+
+// Error says all of it in a line.
+func (p *Problem) Error() string {
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	var fields []string
+	for _, field := range p.Errors {
+		fields = append(fields, strings.TrimPrefix(field.Location, "body.")+": "+field.Message)
+	}
+	if len(fields) > 0 {
+		text += ": " + strings.Join(fields, "; ")
+	}
+	return text
+}
+
+// GetStatus and ContentType are how huma asks an error what it is.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType returns the media type of a problem.
+func (*Problem) ContentType(string) string { return "application/problem+json" }
+
+// huma keeps what every API of a process does alike in variables of its own; this package is the only one that uses it.
+func init() {
+	huma.NewErrorWithContext = func(_ huma.Context, status int, detail string, problems ...error) huma.StatusError {
+		return newProblem(status, detail, problems...)
+	}
+	huma.NewError = func(status int, detail string, problems ...error) huma.StatusError {
+		return newProblem(status, detail, problems...)
+	}
+	huma.DefaultArrayNullable = false // we never send null for a list
+}
+
+// newProblem is what huma's own refusals become. A request that is not valid is a 400, whatever the reason, as for every
+// other endpoint of ours. What was sent is not sent back: it may hold what nobody should see.
+func newProblem(status int, detail string, problems ...error) *Problem {
+	if status == http.StatusUnprocessableEntity {
+		status = http.StatusBadRequest
+	}
+	p := &Problem{Title: http.StatusText(status), Status: status, Detail: detail}
+	if status >= http.StatusInternalServerError {
+		return p
+	}
+	for _, problem := range problems {
+		if detail, ok := errors.AsType[*huma.ErrorDetail](problem); ok {
+			p.Errors = append(p.Errors, FieldProblem{oauth.SafeText(detail.Location), oauth.SafeText(detail.Message)})
+		}
+	}
+	return p
+}
+
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	p.Title = http.StatusText(p.Status)
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = strictJSON.Marshal(w, p) // nobody is left to tell
+}
+
+var statuses = map[registry.Code]int{
+	registry.Invalid:      http.StatusBadRequest,
+	registry.NotFound:     http.StatusNotFound,
+	registry.Conflict:     http.StatusConflict,
+	registry.Forbidden:    http.StatusForbidden,
+	registry.Unauthorized: http.StatusUnauthorized,
+}
+
+// problem returns what a caller may know of an error. What is not for the caller is logged, here and nowhere else.
+func (a *api) problem(ctx context.Context, err error) error {
+	refusal, ok := errors.AsType[*registry.Error](err)
+	if !ok {
+		a.logger.ErrorContext(ctx, "admin request failed", slog.Any("error", err))
+		down := newProblem(http.StatusServiceUnavailable, "the server cannot do this now")
+		return huma.ErrorWithHeaders(down, http.Header{"Retry-After": {strconv.Itoa(retryAfter)}})
+	}
+	p := newProblem(statuses[refusal.Code], refusal.Text)
+	for _, problem := range refusal.Problems {
+		p.Errors = append(p.Errors, FieldProblem{location(problem.Field), problem.Text})
+	}
+	switch refusal.Code {
+	case registry.Unauthorized:
+		return a.challenged(p, oauth.InvalidToken, "")
+	case registry.Forbidden:
+		return a.challenged(p, oauth.InsufficientScope, refusal.Scope)
+	}
+	return p
+}
+
+// retryAfter is when it is worth asking again, in seconds.
+const retryAfter = 5
+
+// challenged adds the challenge of RFC 6750, 3.
+func (a *api) challenged(p *Problem, code oauth.Code, scope string) error {
+	text := a.challenge
+	if scope != "" {
+		text += `, scope="` + oauth.SafeText(scope) + `"`
+	}
+	text += `, error="` + string(code) + `", error_description="` + oauth.SafeText(p.Detail) + `"`
+	return huma.ErrorWithHeaders(p, http.Header{"Www-Authenticate": {text}})
+}
+
+func location(field string) string {
+	if field == "after" || field == "limit" {
+		return "query." + field
+	}
+	return "body." + field
+}
+
+// maxDepth is how deep JSON may nest (SECURITY, CO-14).
+const maxDepth = 32
+
+var errTooDeep = errors.New("JSON nests too deep")
+
+// strictJSON reads JSON that has one meaning only: no member twice or unknown or in other case, no bytes that are not
+// UTF-8, nothing behind it, bounded depth.
+var strictJSON = huma.Format{
+	Marshal: func(w io.Writer, v any) error {
+		return json.MarshalWrite(w, v, jsontext.WithIndent("  "))
+	},
+	Unmarshal: func(data []byte, v any) error {
+		if tooDeep(data) {
+			return errTooDeep
+		}
+		return json.Unmarshal(data, v, json.RejectUnknownMembers(true))
+	},
+}
+
+// tooDeep reports whether JSON nests too deep. Text that is no JSON does not: it fails when it is read.
+func tooDeep(data []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}

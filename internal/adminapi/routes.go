@@ -1,0 +1,66 @@
+package adminapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/writ-auth/writ/internal/registry"
+)
+
+// A route is one operation and the scope it needs.
+type route struct {
+	method  string
+	path    string // below Prefix
+	scope   string
+	status  int // when it went well
+	id      string
+	summary string
+	add     func(*api, huma.Operation)
+}
+
+// routes are all routes that need a token.
+var routes = []route{
+	{http.MethodGet, "/clients", registry.ClientsRead, 200, "listClients", "List clients", on((*api).listClients)},
+	{http.MethodPost, "/clients", registry.ClientsWrite, 201, "createClient", "Register a client", on((*api).createClient)},
+	{http.MethodGet, "/clients/{client}", registry.ClientsRead, 200, "getClient", "Look at a client", on((*api).client)},
+	{http.MethodPut, "/clients/{client}", registry.ClientsWrite, 200, "updateClient", "Replace what is registered about a client", on((*api).updateClient)},
+	{http.MethodDelete, "/clients/{client}", registry.ClientsWrite, 204, "deleteClient", "Delete a client", on((*api).deleteClient)},
+	{http.MethodPost, "/clients/{client}/suspend", registry.ClientsWrite, 200, "suspendClient", "Suspend a client", on((*api).suspendClient)},
+	{http.MethodPost, "/clients/{client}/resume", registry.ClientsWrite, 200, "resumeClient", "Resume a suspended client", on((*api).resumeClient)},
+	{http.MethodGet, "/resources", registry.ResourcesRead, 200, "listResources", "List resources", on((*api).listResources)},
+	{http.MethodPost, "/resources", registry.ResourcesWrite, 201, "createResource", "Register a resource", on((*api).createResource)},
+	{http.MethodGet, "/resources/{id}", registry.ResourcesRead, 200, "getResource", "Look at a resource", on((*api).resource)},
+	{http.MethodDelete, "/resources/{id}", registry.ResourcesWrite, 204, "deleteResource", "Delete a resource that nothing names", on((*api).deleteResource)},
+	{http.MethodGet, "/roles", registry.RolesRead, 200, "listRoles", "List roles", on((*api).listRoles)},
+	{http.MethodPost, "/roles", registry.RolesWrite, 201, "createRole", "Create a role", on((*api).createRole)},
+	{http.MethodGet, "/roles/{name}", registry.RolesRead, 200, "getRole", "Look at a role", on((*api).role)},
+	{http.MethodDelete, "/roles/{name}", registry.RolesWrite, 204, "deleteRole", "Delete a role that no client has", on((*api).deleteRole)},
+	{http.MethodGet, "/keys", registry.KeysRead, 200, "listKeys", "List signing keys", on((*api).listKeys)},
+	{http.MethodPost, "/keys/rotate", registry.KeysRotate, 201, "rotateKey", "Announce a new key, or let it sign at once", on((*api).rotateKey)},
+	{http.MethodPost, "/keys/{id}/revoke", registry.KeysRotate, 204, "revokeKey", "Withdraw a key at once: its tokens are dead", on((*api).revokeKey)},
+}
+
+// pattern is how the mux knows the route.
+func (r route) pattern() string { return r.method + " " + Prefix + r.path }
+
+func (r route) operation() huma.Operation {
+	return huma.Operation{
+		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, DefaultStatus: r.status, MaxBodyBytes: maxBody + 1,
+		Description: "Needs the scope `" + r.scope + "`.", Security: []map[string][]string{{"token": {r.scope}}},
+	}
+}
+
+// on makes a handler that huma can register, and turns its errors into problems.
+func on[I, O any](handle func(*api, context.Context, *I) (*O, error)) func(*api, huma.Operation) {
+	return func(a *api, operation huma.Operation) {
+		huma.Register(a.huma, operation, func(ctx context.Context, in *I) (*O, error) {
+			out, err := handle(a, ctx, in)
+			if err != nil {
+				return nil, a.problem(ctx, err)
+			}
+			return out, nil
+		})
+	}
+}
