@@ -87,29 +87,31 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// line is the row of a table: the longest claim, for it says most, and every place.
+// line is the row of a table: what the tests claim, as far as it fits, and every place.
 func line(row string, all []holder) string {
-	var claim string
-	var places []string
+	if len(all) == 0 {
+		return fmt.Sprintf("| %s | | none: see [Rows judged otherwise](#rows-judged-otherwise) |\n", row)
+	}
+	var claims, places []string
 	for _, h := range all {
-		if len(h.claim) > len(claim) {
-			claim = h.claim
+		if h.claim != "" && !slices.Contains(claims, h.claim) && len(strings.Join(claims, "; "))+len(h.claim) < 160 {
+			claims = append(claims, h.claim)
 		}
 		if place := "`" + h.place + "`"; !slices.Contains(places, place) {
 			places = append(places, place)
 		}
 	}
-	if len(places) == 0 {
-		return fmt.Sprintf("| %s | | none: see [Rows judged otherwise](#rows-judged-otherwise) |\n", row)
-	}
 	slices.Sort(places)
-	return fmt.Sprintf("| %s | %s | %s |\n", row, strings.ReplaceAll(claim, "|", `\|`), strings.Join(places, "<br>"))
+	return fmt.Sprintf("| %s | %s | %s |\n", row, strings.ReplaceAll(strings.Join(claims, "; "), "|", `\|`), strings.Join(places, "<br>"))
 }
 
 var (
 	rowID    = regexp.MustCompile(`\b(?:(?:AS|CA|RS|ST|OP)-?|[TAIVWSCX])\d\d\b`)
 	funcRows = regexp.MustCompile(`[A-Z]+\d+`)
 	leading  = regexp.MustCompile(`^(?:(?:(?:AS|CA|RS|ST|OP)-?|[TAIVWSCX])\d\d\b(?:[ ,:/–-]| and )*)+`)
+	verb     = regexp.MustCompile(`%[+#]?[a-zT]\b`)
+	capital  = regexp.MustCompile(`([A-Z][a-z]+)`)
+	failure  = regexp.MustCompile(`^(Error|Fatal|Log|Skip)f?$`)
 	excuse   = regexp.MustCompile(`(?m)^- \*\*([^*]+)\*\*`)
 )
 
@@ -119,7 +121,11 @@ func rows(text string) (ids []string, claim string) {
 	for _, id := range rowID.FindAllString(head, -1) {
 		ids = append(ids, canonical(id))
 	}
-	return ids, strings.TrimSpace(text[len(head):])
+	claim = strings.Trim(text[len(head):], " .,:")
+	if verb.MatchString(claim) {
+		claim = "" // a message
+	}
+	return ids, claim
 }
 
 // canonical writes AS05 as AS-05.
@@ -172,25 +178,30 @@ func isStoretest(path string) bool {
 }
 
 func inGo(path string, holders map[string][]holder) error {
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 	if err != nil {
 		return err
 	}
 	for _, declaration := range file.Decls {
-		function, place := "", path
+		place := path
 		if f, ok := declaration.(*ast.FuncDecl); ok {
-			function = f.Name.Name
-			place += " " + function
+			place += " " + f.Name.Name
+			inName(f, place, holders)
 		}
-		if strings.HasPrefix(function, "Test") || strings.HasPrefix(function, "Fuzz") {
-			for _, id := range funcRows.FindAllString(function, -1) { // RS09, and not the algorithm RS256
-				add(holders, id, place)
-			}
-		}
+		messages := map[ast.Node]bool{} // what a test says when it fails is not what it claims
 		ast.Inspect(declaration, func(n ast.Node) bool {
-			if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-				if text, err := strconv.Unquote(literal.Value); err == nil {
-					add(holders, text, place)
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if f, ok := n.Fun.(*ast.SelectorExpr); ok && failure.MatchString(f.Sel.Name) && len(n.Args) > 0 {
+					messages[n.Args[0]] = true
+				}
+			case *ast.BasicLit:
+				if text, err := strconv.Unquote(n.Value); n.Kind == token.STRING && err == nil {
+					ids, claim := rows(text)
+					if messages[n] {
+						claim = ""
+					}
+					add(holders, ids, claim, place)
 				}
 			}
 			return true
@@ -199,17 +210,41 @@ func inGo(path string, holders map[string][]holder) error {
 	return nil
 }
 
+// inName finds the rows in the name of a test, and its claim in the first sentence of its comment, else in the rest of the name.
+func inName(f *ast.FuncDecl, place string, holders map[string][]holder) {
+	name := f.Name.Name
+	if !strings.HasPrefix(name, "Test") && !strings.HasPrefix(name, "Fuzz") {
+		return
+	}
+	claim, _, _ := strings.Cut(strings.TrimPrefix(strings.Join(strings.Fields(f.Doc.Text()), " "), name), ". ")
+	claim = strings.Trim(claim, " .:")
+	if claim == "" {
+		rest := name[4:]
+		for _, id := range funcRows.FindAllString(name, -1) {
+			rest = strings.Replace(rest, id, "", 1)
+		}
+		claim = strings.ToLower(strings.TrimSpace(capital.ReplaceAllString(strings.ReplaceAll(rest, "_", " "), " $1")))
+	}
+	for _, id := range funcRows.FindAllString(name, -1) { // RS09, and not the algorithm RS256
+		if ids, _ := rows(id); len(ids) > 0 {
+			add(holders, ids, claim, place)
+		}
+	}
+}
+
 func inScript(path string, holders map[string][]holder) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	add(holders, strings.ToUpper(filepath.Base(path)), path)
+	ids, _ := rows(strings.ToUpper(filepath.Base(path)))
+	add(holders, ids, "", path)
 	for lines := bufio.NewScanner(strings.NewReader(string(data))); lines.Scan(); {
 		text := lines.Text()
 		for _, mark := range []string{"## ", "# ", "name: "} {
 			if name, ok := strings.CutPrefix(text, mark); ok {
-				add(holders, name, path)
+				ids, claim := rows(name)
+				add(holders, ids, claim, path)
 				break
 			}
 		}
@@ -217,8 +252,7 @@ func inScript(path string, holders map[string][]holder) error {
 	return nil
 }
 
-func add(holders map[string][]holder, text, place string) {
-	ids, claim := rows(text)
+func add(holders map[string][]holder, ids []string, claim, place string) {
 	for _, id := range ids {
 		holders[id] = append(holders[id], holder{claim, place})
 	}
