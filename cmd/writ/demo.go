@@ -52,10 +52,11 @@ type demo struct {
 	*dev
 	narrator narrator
 
-	step     int
-	clientID string
-	secret   string
-	token    string
+	step      int
+	exchanges int // shown in this step
+	clientID  string
+	secret    string
+	token     string
 }
 
 func (d *demo) tell(ctx context.Context) error {
@@ -75,6 +76,7 @@ func (d *demo) tell(ctx context.Context) error {
 		{"The operator suspends the client: no more tokens", d.suspend},
 	} {
 		d.step++
+		d.exchanges = 0
 		fmt.Fprintf(out, "\n%s\n\n", paint.bold(fmt.Sprintf("%d  %s", d.step, step.title)))
 		if err := step.run(ctx); err != nil {
 			return fmt.Errorf("step %d: %w", d.step, err)
@@ -128,6 +130,9 @@ func (d *demo) send(ctx context.Context, method, address, contentType string, bo
 	}
 	if authorization != "" {
 		request.Header.Set("Authorization", authorization)
+	}
+	if d.exchanges++; d.exchanges > 1 {
+		fmt.Fprintln(d.narrator.out)
 	}
 	response, err := d.narrator.RoundTrip(request)
 	if err != nil {
@@ -183,15 +188,12 @@ func (d *demo) rotate(ctx context.Context) error {
 	if err = errors.Join(err, expectDone(status)); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.narrator.out)
 	if err := d.call(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.narrator.out)
 	if err := d.askToken(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.narrator.out)
 	return d.call(ctx)
 }
 
@@ -200,7 +202,6 @@ func (d *demo) suspend(ctx context.Context) error {
 	if err = errors.Join(err, expectDone(status)); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.narrator.out)
 	status, err = d.requestToken(ctx)
 	return errors.Join(err, expect(status, http.StatusUnauthorized))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -41,10 +42,10 @@ func (n narrator) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (n narrator) request(r *http.Request) error {
-	fmt.Fprintf(n.out, "  %s %s\n", n.paint.bold(r.Method+" "+r.URL.RequestURI()), n.paint.dim(r.URL.Scheme+"://"+r.URL.Host))
+	fmt.Fprintf(n.out, "  → %s %s\n", n.paint.bold(r.Method+" "+r.URL.RequestURI()), n.paint.dim("at "+r.URL.Host))
 	for _, name := range toldRequest {
 		for _, value := range r.Header.Values(name) {
-			fmt.Fprintf(n.out, "  %s %s\n", n.paint.dim(name+":"), maskAuthorization(value))
+			fmt.Fprintf(n.out, "    %s %s\n", n.paint.dim(name+":"), maskAuthorization(value))
 		}
 	}
 	if r.Body == nil {
@@ -54,10 +55,12 @@ func (n narrator) request(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	if len(body) > 0 {
-		fmt.Fprintln(n.out, "\n"+indent(pretty(body)))
+	if len(body) == 0 {
+		r.Body = http.NoBody
+		return nil
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	fmt.Fprintln(n.out, indent(pretty(body)))
 	return nil
 }
 
@@ -66,10 +69,10 @@ func (n narrator) response(response *http.Response) error {
 	if response.StatusCode >= http.StatusBadRequest {
 		paint = n.paint.yellow
 	}
-	fmt.Fprintf(n.out, "\n  %s\n", paint(response.Proto+" "+response.Status))
+	fmt.Fprintf(n.out, "  ← %s\n", paint(response.Status))
 	for _, name := range toldResponse {
 		for _, value := range response.Header.Values(name) {
-			fmt.Fprintf(n.out, "  %s %s\n", n.paint.dim(name+":"), value)
+			fmt.Fprintf(n.out, "    %s %s\n", n.paint.dim(strings.ReplaceAll(name, "Www", "WWW")+":"), value)
 		}
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
@@ -78,7 +81,7 @@ func (n narrator) response(response *http.Response) error {
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	if len(body) > 0 {
-		fmt.Fprintln(n.out, "\n"+indent(pretty(body)))
+		fmt.Fprintln(n.out, indent(pretty(body)))
 	}
 	return nil
 }
@@ -89,7 +92,7 @@ func (n narrator) token(token string) {
 	if err != nil {
 		return
 	}
-	fmt.Fprintln(n.out, "  "+n.paint.dim("the token says (typ "+parsed.Type+", "+parsed.Algorithm+", key "+parsed.KeyID+")"))
+	fmt.Fprintln(n.out, "    "+n.paint.dim("the token says (typ "+parsed.Type+", "+parsed.Algorithm+", key "+parsed.KeyID+")"))
 	fmt.Fprintln(n.out, n.paint.cyan(indent(withTimes(pretty(parsed.Payload)))))
 }
 
@@ -126,7 +129,7 @@ func pretty(body []byte) string {
 		for _, name := range secretMembers {
 			var value string
 			if json.Unmarshal(members[name], &value) == nil && value != "" {
-				body = bytes.ReplaceAll(body, []byte(value), []byte(shorten(hide(name, value))))
+				body = bytes.ReplaceAll(body, []byte(value), []byte(hide(name, value)))
 			}
 		}
 	}
@@ -134,12 +137,23 @@ func pretty(body []byte) string {
 	if json.Indent(&out, body, "", "  ") != nil {
 		return strings.TrimRight(string(body), "\n")
 	}
-	return strings.TrimRight(out.String(), "\n")
+	return innermost.ReplaceAllStringFunc(strings.TrimRight(out.String(), "\n"), func(value string) string {
+		if line := space.ReplaceAllString(value, " "); len(line) <= 100 {
+			return line
+		}
+		return value
+	})
 }
+
+// Short lists and objects of plain values are written on one line.
+var (
+	innermost = regexp.MustCompile(`\[[^\[\]{}]*\]|{[^\[\]{}]*}`)
+	space     = regexp.MustCompile(`\s+`)
+)
 
 func hide(name, value string) string {
 	if name == "access_token" {
-		return value
+		return shorten(value)
 	}
 	return value[:min(8, len(value))] + "••••••"
 }
