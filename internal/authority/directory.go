@@ -53,6 +53,7 @@ type client struct {
 
 // effective is what a client may have of one resource.
 type effective struct {
+	resource store.Resource
 	scopes   oauth.Scope
 	defaults oauth.Scope
 	roles    []string
@@ -161,21 +162,17 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	return known, nil
 }
 
-// sameWork reads, after a client was found or not, a record that does not exist or one that does: a refusal always costs
-// one of each, so that its time does not tell who is registered (CVE-2026-41263).
+// sameWork reads, after a client was found or not, one that does not exist or one that does: a refusal always costs one of
+// each, so that its time does not tell who is registered (CVE-2026-41263).
 func (d *directory) sameWork(ctx context.Context, found bool) error {
 	id := "-"
 	if catalog := d.catalog.Load(); !found && catalog.anyClient != "" {
 		id = catalog.anyClient
 	}
-	record, err := d.store.Clients().Get(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
+	if _, err := d.read(ctx, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
 	}
-	if err == nil {
-		d.catalog.Load().effective(record)
-	}
-	return err
+	return nil
 }
 
 // effective adds up what a client's own grants and its roles allow. Grants for a resource that is gone, or scopes that it
@@ -189,7 +186,7 @@ func (c *catalog) effective(record store.Client) map[string]*effective {
 		}
 		of := sum[grant.Resource]
 		if of == nil {
-			of = &effective{}
+			of = &effective{resource: resource}
 			sum[grant.Resource] = of
 		}
 		of.scopes = union(of.scopes, resource, grant.Scopes)

@@ -11,16 +11,16 @@ import (
 
 // narrow decides audience, scope and roles: never more than the client may have, than the resource knows, or than was
 // asked for. It is pure.
-func narrow(client *client, catalog *catalog, resources []string, scope string) (*Authorization, error) {
-	audience, err := audienceOf(client, catalog, resources)
+func narrow(client *client, resources []string, scope string) (*Authorization, error) {
+	audience, err := audienceOf(client, resources)
 	if err != nil {
 		return nil, err
 	}
-	granted, err := scopeOf(client, catalog, audience, scope)
+	granted, err := scopeOf(client, audience, scope)
 	if err != nil {
 		return nil, err
 	}
-	first := catalog.resources[audience[0]]
+	first := client.grants[audience[0]].resource
 	authorization := &Authorization{
 		ClientID: client.ID, Audience: audience, Scope: granted, Format: first.Format, Algorithm: first.Algorithm,
 	}
@@ -36,7 +36,7 @@ func narrow(client *client, catalog *catalog, resources []string, scope string) 
 
 // audienceOf returns the resources that the token is for: those asked for, or the only one that the client has
 // (RFC 8707, 2; RFC 9068, 3). Identifiers are compared byte by byte.
-func audienceOf(client *client, catalog *catalog, resources []string) ([]string, error) {
+func audienceOf(client *client, resources []string) ([]string, error) {
 	var audience []string
 	for _, uri := range resources {
 		if err := checkResource(uri); err != nil {
@@ -53,7 +53,7 @@ func audienceOf(client *client, catalog *catalog, resources []string) ([]string,
 	case len(audience) == 1:
 		return audience, nil
 	case len(audience) > 1:
-		return audience, mayShare(client, catalog, audience)
+		return audience, mayShare(client, audience)
 	case len(client.grants) == 1:
 		for uri := range client.grants {
 			audience = append(audience, uri)
@@ -76,10 +76,10 @@ func checkResource(uri string) error {
 
 // mayShare allows one token for several resources only where the client and every resource were told so, and where one
 // token can serve all: whoever receives it could use it at the others (RFC 9700, 2.3).
-func mayShare(client *client, catalog *catalog, audience []string) error {
-	first := catalog.resources[audience[0]]
+func mayShare(client *client, audience []string) error {
+	first := client.grants[audience[0]].resource
 	for _, uri := range audience {
-		resource := catalog.resources[uri]
+		resource := client.grants[uri].resource
 		if !client.MultipleAudiences || !resource.MultipleAudiences {
 			return oauth.Errorf(oauth.InvalidTarget, "one token for several resources is not allowed here: ask for one each")
 		}
@@ -91,7 +91,7 @@ func mayShare(client *client, catalog *catalog, audience []string) error {
 }
 
 // scopeOf returns the scope that is granted: what was asked for, or the defaults, and all of it or nothing.
-func scopeOf(client *client, catalog *catalog, audience []string, requested string) (oauth.Scope, error) {
+func scopeOf(client *client, audience []string, requested string) (oauth.Scope, error) {
 	scope, err := oauth.ParseScope(requested)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func scopeOf(client *client, catalog *catalog, audience []string, requested stri
 		}
 	}
 	for _, token := range scope {
-		if !mayHave(client, catalog, audience, token) {
+		if !mayHave(client, audience, token) {
 			return nil, oauth.Errorf(oauth.InvalidScope, "the client may not have this scope: "+oauth.SafeText(token))
 		}
 	}
@@ -115,10 +115,10 @@ func scopeOf(client *client, catalog *catalog, audience []string, requested stri
 // mayHave reports whether a scope may stand in a token for an audience: some resource of it knows the scope, and the
 // client was granted it by each one that does. Otherwise a right on one API would become one on its neighbour, which
 // happens to use the same word (RFC 9068, 3).
-func mayHave(client *client, catalog *catalog, audience []string, token string) bool {
+func mayHave(client *client, audience []string, token string) bool {
 	found := false
 	for _, uri := range audience {
-		if !knows(catalog.resources[uri], token) {
+		if !knows(client.grants[uri].resource, token) {
 			continue
 		}
 		if !client.grants[uri].scopes.Has(token) {
@@ -130,13 +130,13 @@ func mayHave(client *client, catalog *catalog, audience []string, token string) 
 }
 
 // lifetime is the shortest that client, resources and server ask for.
-func (a *Authority) lifetime(client *client, catalog *catalog, audience []string) time.Duration {
+func (a *Authority) lifetime(client *client, audience []string) time.Duration {
 	lifetime := a.maxTokenTTL
 	if client.TokenTTL > 0 {
 		lifetime = min(lifetime, client.TokenTTL)
 	}
 	for _, uri := range audience {
-		lifetime = min(lifetime, a.lifetimeAt(catalog.resources[uri]))
+		lifetime = min(lifetime, a.lifetimeAt(client.grants[uri].resource))
 	}
 	return lifetime
 }

@@ -25,7 +25,7 @@ type Authorization struct {
 // authenticated and may use it.
 type grant struct {
 	parameters []string
-	decide     func(a *Authority, client *client, catalog *catalog, form Form) (*Authorization, error)
+	decide     func(a *Authority, client *client, form Form) (*Authorization, error)
 }
 
 // grants are the grant types there are. The metadata lists what stands here.
@@ -66,11 +66,7 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	if !slices.Contains(client.GrantTypes, grantType) {
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client is not registered for this grant type")
 	}
-	catalog, err := a.directory.current(ctx)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	authorization, err := grant.decide(a, client, catalog, r.Form.only(grant.parameters))
+	authorization, err := grant.decide(a, client, r.Form.only(grant.parameters))
 	if err != nil {
 		return nil, err
 	}
