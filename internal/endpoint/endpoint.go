@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -182,13 +183,16 @@ func public(w http.ResponseWriter, r *http.Request, contentType string, body []b
 	return nil
 }
 
+// accepts reports whether a request names a media type as one that it takes (RFC 9110, 12.5.1).
 func accepts(r *http.Request, mediaType string) bool {
 	for _, value := range r.Header.Values("Accept") {
 		for part := range strings.SplitSeq(value, ",") {
-			name, _, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(name), mediaType) {
-				return true
+			name, parameters, err := mime.ParseMediaType(part)
+			if err != nil || name != mediaType {
+				continue
 			}
+			quality, err := strconv.ParseFloat(parameters["q"], 64)
+			return err != nil || quality > 0
 		}
 	}
 	return false
