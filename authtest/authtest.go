@@ -9,6 +9,7 @@
 package authtest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -45,7 +46,7 @@ type Server struct {
 	clients map[string]Client // the client that Token uses for a resource, by URI; under mu
 }
 
-// A Client is what a registered client needs to authenticate with client_secret_basic.
+// A Client is what a registered client needs to authenticate, with client_secret_basic unless PostClient made it.
 type Client struct {
 	ID     string
 	Secret string
@@ -130,6 +131,13 @@ func (s *Server) Client(resource string, scopes ...string) Client {
 	return s.newClient(store.Client{Grants: []store.Grant{grant}})
 }
 
+// PostClient is Client for one that authenticates with client_secret_post.
+func (s *Server) PostClient(resource string, scopes ...string) Client {
+	s.t.Helper()
+	grant := store.Grant{Resource: resource, Scopes: scopes, Defaults: scopes}
+	return s.newClient(store.Client{AuthMethod: oauth.ClientSecretPost, Grants: []store.Grant{grant}})
+}
+
 // ResourceServer registers a client as which the API of a resource introspects tokens.
 func (s *Server) ResourceServer(resource string) Client {
 	s.t.Helper()
@@ -148,7 +156,8 @@ func (s *Server) newClient(record store.Client) Client {
 	s.t.Helper()
 	id, secret := "test-"+strings.ToLower(rand.Text()), rand.Text()
 	record.ID, record.Name = id, id
-	record.AuthMethod, record.GrantTypes = oauth.ClientSecretBasic, []string{oauth.ClientCredentials}
+	record.AuthMethod = cmp.Or(record.AuthMethod, oauth.ClientSecretBasic)
+	record.GrantTypes = []string{oauth.ClientCredentials}
 	record.Secrets = []store.Secret{{ID: "1", Hash: store.HashSecret(secret)}}
 	s.must(s.store.Clients().Insert(context.Background(), record))
 	s.poll()
