@@ -26,6 +26,9 @@ const (
 	maxPendingBytes  = 8 << 20
 )
 
+// keptBytes is the size up to which a buffer is kept for the next batch.
+const keptBytes = 1 << 20
+
 // retryFloor is the least time between two attempts to write after one that failed; Record fails at once in between.
 const retryFloor = 50 * time.Millisecond
 
@@ -318,7 +321,7 @@ func (j *Journal) lines(notes []Event, b *batch) ([]byte, link) {
 		out, before = chain(out, before, b.events[from:end])
 		from = end
 	}
-	if cap(out) <= maxPendingBytes {
+	if cap(out) <= keptBytes {
 		j.out = out
 	}
 	return out, before
@@ -335,7 +338,10 @@ func chain(out []byte, before link, event []byte) ([]byte, link) {
 func (j *Journal) settle(b *batch, told outage, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.spare, j.hung = b.events, false
+	j.hung = false
+	if cap(b.events) <= keptBytes {
+		j.spare = b.events
+	}
 	if err == nil {
 		j.failure = nil
 		j.outage.lost -= told.lost
