@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/writ-auth/writ/internal/adminapi"
 )
 
 // A front is what stands between a listener and a handler.
@@ -30,5 +32,5 @@ func (f front) public(handler http.Handler) http.Handler {
 func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
 		identify(proxies{}), logAccess(f.logger), recoverPanics(f.logger, f.panics), drain(f.draining), hsts,
-		boundHeader, plainPaths("/admin/v1/"), receive(maxAdminBody), bound(f.limits.InFlight))
+		boundHeader, plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody), bound(f.limits.InFlight))
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/internal/endpoint"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/resource"
@@ -35,15 +37,31 @@ func (s *Server) handle(context.Context) error {
 		oauth.ServeHTTP(w, r)
 	}))
 
-	mux := http.NewServeMux()
-	mux.Handle(verifier.MetadataPath(), metadata)
-	mux.HandleFunc("GET /healthz", s.alive)
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, http.StatusNotFound, "not_found", "there is nothing here")
-	})
-	s.admin.http.Handler = f.admin(mux)
+	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger})
+	s.admin.http.Handler = f.admin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/"):
+			api.ServeHTTP(w, r)
+		case r.URL.Path == verifier.MetadataPath():
+			metadata.ServeHTTP(w, r)
+		case r.URL.Path == "/healthz":
+			getOnly(w, r, s.alive)
+		case r.URL.Path == "/readyz":
+			getOnly(w, r, s.ready)
+		default:
+			refuse(w, http.StatusNotFound, "not_found", "there is nothing here")
+		}
+	}))
 	return nil
+}
+
+func getOnly(w http.ResponseWriter, r *http.Request, handle http.HandlerFunc) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "invalid_request", "this method is not allowed here")
+		return
+	}
+	handle(w, r)
 }
 
 // alive says that the process answers, whatever else is wrong: starting it again would mend nothing (OP-19).

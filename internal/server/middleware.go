@@ -230,6 +230,11 @@ func receive(limit Size) middleware {
 				next.ServeHTTP(w, r)
 				return
 			}
+			if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+				// Behind the end of the chunks may stand what a proxy, going by a Content-Length that net/http has dropped, took
+				// for a part of this request: it must not become the next one (RFC 9112, 6.1).
+				w.Header().Set("Connection", "close")
+			}
 			body := &received{rest: r.Body}
 			if r.ContentLength > int64(limit) {
 				body.err = &http.MaxBytesError{Limit: int64(limit)}
