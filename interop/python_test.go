@@ -1,0 +1,41 @@
+package interop_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// TestPython runs Authlib and joserfc, with what python/requirements.txt pins, in an environment of their own.
+func TestPython(t *testing.T) {
+	t.Parallel()
+	need(t, "python3")
+	directory := installed(t, "python", []string{"requirements.txt"}, func(directory string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), "python3", "-c", createEnvironment, directory)
+	})
+	run(t, start(t), []string{
+		"token with client_secret_basic", "token with client_secret_post", "wrong secret is invalid_client",
+		"RFC 9068 validator of Authlib accepts the token", "RFC 9068 validator of Authlib refuses another audience",
+		"RFC 9068 validator of Authlib refuses a missing scope",
+		"ES256 with joserfc", "Ed25519 with joserfc", "PS256 with joserfc", "RS256 with joserfc", "a changed token is refused",
+		"introspection", "revocation",
+	}, filepath.Join(directory, binaries(), "python"), filepath.Join("python", "authlib_client.py"))
+}
+
+// createEnvironment makes a virtual environment in the directory that is its argument.
+const createEnvironment = `
+import os, subprocess, sys, venv
+directory = sys.argv[1]
+venv.create(directory, with_pip=True)
+python = os.path.join(directory, "Scripts" if os.name == "nt" else "bin", "python")
+subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:",
+    "-r", os.path.join(directory, "requirements.txt")], check=True)
+`
+
+func binaries() string {
+	if runtime.GOOS == "windows" {
+		return "Scripts"
+	}
+	return "bin"
+}
