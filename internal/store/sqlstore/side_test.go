@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"database/sql"
+	"net"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // side's driver
@@ -50,4 +51,15 @@ func (s sideTx) rollback(t testing.TB) {
 	if err := s.Rollback(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// silentServer accepts connections and never answers.
+func silentServer(t *testing.T) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener.Addr().String() // the kernel accepts; nobody reads
 }
