@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +22,13 @@ const (
 	maxClients = 100_000
 )
 
+// How long a request waits for a store that does not answer, and how long after that no other request tries: a database
+// that hangs must not make the callers hang whom it is not needed for (SECURITY, drills R09 and R14).
+const (
+	askTimeout = time.Second
+	retryPause = 300 * time.Millisecond
+)
+
 // A directory is the copy in memory of what decisions are made from: all resources and roles, and the clients seen
 // lately. Every entry knows the generation of the store that it was read at, and counts only at that generation.
 type directory struct {
@@ -30,8 +36,9 @@ type directory struct {
 	now     func() time.Time
 	clients *otter.Cache[string, *client]
 
-	mu      sync.Mutex // held by poll
+	turn    chan struct{} // holds one value while somebody reads the catalog
 	catalog atomic.Pointer[catalog]
+	failed  atomic.Pointer[time.Time] // when the last reading failed; nil if it did not
 }
 
 // A catalog is one reading of all resources and roles.
@@ -60,16 +67,33 @@ type effective struct {
 }
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
-	return &directory{store: s, now: now, clients: otter.Must(&otter.Options[string, *client]{MaximumSize: maxClients})}
+	clients := otter.Must(&otter.Options[string, *client]{MaximumSize: maxClients})
+	return &directory{store: s, now: now, clients: clients, turn: make(chan struct{}, 1)}
 }
 
 // poll looks whether anything changed and, if so, reads resources and roles again.
 func (d *directory) poll(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	select {
+	case d.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("authority: %w", ctx.Err())
+	}
+	defer func() { <-d.turn }()
+	return d.refresh(ctx)
+}
+
+// refresh is poll for who has the turn.
+func (d *directory) refresh(ctx context.Context) (err error) {
+	defer func() { // the result is named for this
+		if err == nil {
+			d.failed.Store(nil)
+			return
+		}
+		now := d.now()
+		d.failed.Store(&now)
+	}()
 	// Taken before the reading: an entry must never look younger than it is.
 	next := catalog{readAt: d.now()}
-	var err error
 	if next.generation, err = d.store.Generation(ctx); err != nil {
 		return fmt.Errorf("authority: %w", err)
 	}
@@ -113,19 +137,50 @@ func readAll[T store.Record](ctx context.Context, table store.Table[T]) (map[str
 }
 
 // current returns the catalog if it is at most a second old, and reads it anew otherwise. If the store cannot be read,
-// what is known counts for a while.
+// what is known counts for a while, and at most one request at a time waits for the store.
 func (d *directory) current(ctx context.Context) (*catalog, error) {
 	known := d.catalog.Load()
-	if known != nil && d.now().Sub(known.readAt) <= maxAge {
+	age := d.now().Sub(known.readAt)
+	if age <= maxAge {
 		return known, nil
 	}
-	if err := d.poll(ctx); err != nil {
-		if known == nil || d.now().Sub(known.readAt) > maxStale {
-			return nil, err
+	err := d.renew(ctx, age <= maxStale)
+	if known = d.catalog.Load(); err == nil || d.now().Sub(known.readAt) <= maxStale {
+		return known, nil
+	}
+	return nil, err
+}
+
+// errAway is why the store was not even asked.
+var errAway = errors.New("authority: the store did not answer a moment ago")
+
+// renew reads the catalog, unless somebody else does so first. Where the caller can do without, it does not wait for a
+// store that failed the last time.
+func (d *directory) renew(ctx context.Context, canDoWithout bool) error {
+	// Not the request's own context: a caller who hangs up must not make the store look as if it were away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	if canDoWithout && d.failed.Load() != nil {
+		select {
+		case d.turn <- struct{}{}:
+		default:
+			return errAway
 		}
-		return known, nil
+	} else {
+		select {
+		case d.turn <- struct{}{}:
+		case <-ctx.Done():
+			return errAway
+		}
 	}
-	return d.catalog.Load(), nil
+	defer func() { <-d.turn }()
+	if d.now().Sub(d.catalog.Load().readAt) <= maxAge {
+		return nil
+	}
+	if failed := d.failed.Load(); canDoWithout && failed != nil && d.now().Sub(*failed) < retryPause {
+		return errAway
+	}
+	return d.refresh(ctx)
 }
 
 // client returns a client, and whether it was read from the store just now. For one that was seen lately there is no
@@ -136,18 +191,21 @@ func (d *directory) client(ctx context.Context, id string) (known *client, fresh
 		return nil, false, err
 	}
 	cached, found := d.clients.GetIfPresent(id)
-	if found && cached.generation == catalog.generation {
+	away := d.now().Sub(catalog.readAt) > maxAge // current has tried, and has checked that what is known may still be served
+	if found && (cached.generation == catalog.generation || away) {
 		return cached, false, nil
 	}
 	known, err = d.read(ctx, id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) && found {
-		return cached, false, nil // the store is away; current has checked that what is known may still be served
+		return cached, false, nil
 	}
 	return known, true, err
 }
 
 // read reads a client from the store.
 func (d *directory) read(ctx context.Context, id string) (*client, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	// The generation is taken before the reading: if the client changes in between, the entry is already out of date.
 	catalog := d.catalog.Load()
 	record, err := d.store.Clients().Get(ctx, id)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,6 +157,37 @@ func TestTheStoreIsAway(t *testing.T) {
 	w.set(func(w *watchedStore) { w.down = false })
 	s.asks(t, "c-basic", http.StatusOK)
 	s.asks(t, "c-two", http.StatusOK)
+}
+
+// TestTheStoreHangs: a database that neither answers nor fails, as behind a firewall that drops packets, holds up no
+// request for longer than one attempt, and almost none at all (SECURITY, drills R09 and R14).
+func TestTheStoreHangs(t *testing.T) {
+	s, w := watched(t)
+	for _, client := range []string{"c-basic", "c-two"} {
+		s.asks(t, client, http.StatusOK)
+	}
+	update(t, w.Store, "c-post", func(c *store.Client) { c.TokenTTL = time.Minute })
+	s.poll(t) // the clients' copies are older than the catalog now
+	w.set(func(w *watchedStore) { w.hangs = true })
+	s.clock.move(2 * time.Second)
+	began := time.Now()
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() { s.asks(t, []string{"c-basic", "c-two"}[i%2], http.StatusOK) })
+	}
+	group.Wait()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("20 requests took %v", took)
+	}
+	began = time.Now()
+	s.asks(t, "c-basic", http.StatusOK)
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("a request of a client that is known took %v while the store was known to hang", took)
+	}
+	w.set(func(w *watchedStore) { w.hangs = false })
+	update(t, w.Store, "c-basic", func(c *store.Client) { c.Suspended = true })
+	s.clock.move(2 * time.Second)
+	s.asks(t, "c-basic", http.StatusUnauthorized)
 }
 
 // TestV11RevocationThatCannotBeKept is AS-37 too: a revocation that is not on disk must not be answered with 200
