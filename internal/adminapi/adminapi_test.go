@@ -238,7 +238,7 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 	} {
 		p := wantProblem(t, b.call("POST", "/admin/v1/clients", b.all(), body), 400)
 		got := strings.Fields(locations(p))
-		for _, location := range strings.Fields(want) {
+		for location := range strings.FieldsSeq(want) {
 			if !strings.Contains(" "+strings.Join(got, " ")+" ", " "+location+" ") {
 				t.Errorf("%s: problems with %v, want %s", body, got, want)
 				break

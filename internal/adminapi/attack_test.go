@@ -152,7 +152,7 @@ func TestCO10(t *testing.T) {
 			if err := b.store.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if response := b.call(method, path, b.token(other...), body); response.StatusCode != 403 {
+			if response := b.call(method, path, b.token(other...), body); response.StatusCode != http.StatusForbidden {
 				t.Errorf("at the door, without the scope: %d, want 403: %s", response.StatusCode, text(t, response))
 			}
 			b = stocked(t)
@@ -213,7 +213,7 @@ func TestCO13(t *testing.T) {
 			t.Run("CO-13 "+target, func(t *testing.T) {
 				response := b.call("GET", target, token, "")
 				if strings.Contains(target, "%00") || strings.Contains(target, ";") {
-					if response.StatusCode == 200 {
+					if response.StatusCode == http.StatusOK {
 						t.Errorf("got %s", text(t, response))
 					}
 					return
@@ -228,12 +228,12 @@ func TestCO13(t *testing.T) {
 	t.Run("CO-13 method override", func(t *testing.T) {
 		token := b.token("clients:read")
 		for _, header := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
-			if got := b.call("GET", "/admin/v1/clients/billing", token, "", header, "DELETE"); got.StatusCode != 200 {
+			if got := b.call("GET", "/admin/v1/clients/billing", token, "", header, "DELETE"); got.StatusCode != http.StatusOK {
 				t.Errorf("%s: %d", header, got.StatusCode)
 			}
 			wantProblem(t, b.call("GET", "/admin/v1/clients?_method=DELETE", token, ""), 400)
 		}
-		if got := b.call("GET", "/admin/v1/clients/billing", token, ""); got.StatusCode != 200 {
+		if got := b.call("GET", "/admin/v1/clients/billing", token, ""); got.StatusCode != http.StatusOK {
 			t.Errorf("the client is gone: %d", got.StatusCode)
 		}
 	})
@@ -288,7 +288,7 @@ func TestCO14(t *testing.T) {
 	t.Run("CO-14 1 MiB + 1", func(t *testing.T) {
 		body := `{"client_name":"x"}`
 		wantProblem(t, b.call("POST", "/admin/v1/clients", b.all(), body+strings.Repeat(" ", 1<<20+1-len(body))), 413)
-		if got := b.call("POST", "/admin/v1/clients", b.all(), body+strings.Repeat(" ", 1<<20-len(body))); got.StatusCode != 201 {
+		if got := b.call("POST", "/admin/v1/clients", b.all(), body+strings.Repeat(" ", 1<<20-len(body))); got.StatusCode != http.StatusCreated {
 			t.Errorf("1 MiB: %d %s", got.StatusCode, text(t, got))
 		}
 	})
@@ -324,27 +324,27 @@ func TestCO15(t *testing.T) {
 		})
 	}
 	t.Run("CO-15 two content types", func(t *testing.T) {
-		r := httptest.NewRequest("POST", "/admin/v1/clients", strings.NewReader(`{"client_name":"x"}`))
+		r := httptest.NewRequest(http.MethodPost, "/admin/v1/clients", strings.NewReader(`{"client_name":"x"}`))
 		r.Header["Content-Type"] = []string{"application/json", "text/plain"}
 		r.Header.Set("Authorization", "Bearer "+b.all())
 		wantProblem(t, b.serve(r), 415)
 	})
 	t.Run("CO-15 a cookie is no token", func(t *testing.T) {
 		response := b.call("POST", "/admin/v1/clients", "", `{"client_name":"x"}`, "Cookie", "access_token="+b.all())
-		if response.StatusCode != 401 {
+		if response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("got %d", response.StatusCode)
 		}
 	})
 	t.Run("CO-15 a token in the query is none", func(t *testing.T) {
 		response := b.call("POST", "/admin/v1/clients?access_token="+b.all(), "", `{"client_name":"x"}`)
-		if response.StatusCode != 401 {
+		if response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("got %d", response.StatusCode)
 		}
 	})
 	if after := b.changes(); after != before {
 		t.Errorf("%d changes", after-before)
 	}
-	if got := b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"x"}`, "Content-Type", "application/json; charset=UTF-8"); got.StatusCode != 201 {
+	if got := b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"x"}`, "Content-Type", "application/json; charset=UTF-8"); got.StatusCode != http.StatusCreated {
 		t.Errorf("with charset: %d", got.StatusCode)
 	}
 }
@@ -399,7 +399,7 @@ func TestCO18(t *testing.T) {
 		})
 	}
 	for _, query := range []string{"", "limit=1", "limit=500", "after=a", "after=&limit=3"} {
-		if got := b.call("GET", "/admin/v1/clients?"+query, b.all(), ""); got.StatusCode != 200 {
+		if got := b.call("GET", "/admin/v1/clients?"+query, b.all(), ""); got.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", query, got.StatusCode, text(t, got))
 		}
 	}

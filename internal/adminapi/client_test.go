@@ -187,7 +187,7 @@ func TestCallerMeetsStrangers(t *testing.T) {
 		text    string
 	}{
 		"a proxy's page": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(502)
+			w.WriteHeader(http.StatusBadGateway)
 			fmt.Fprint(w, "<html>bad gateway")
 		}, "502 Bad Gateway"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {

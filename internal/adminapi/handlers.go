@@ -10,13 +10,20 @@ import (
 
 // What the API speaks of is what the registry speaks of.
 type (
-	Client           = registry.Client
-	Registered       = registry.Registered
+	// A Client is what an operator sees of one.
+	Client = registry.Client
+	// Registered is a new client with its secret, which is shown this once.
+	Registered = registry.Registered
+	// ResourceSettings are what an operator says about a resource.
 	ResourceSettings = registry.ResourceSettings
-	Scope            = registry.Scope
-	RoleSettings     = registry.RoleSettings
-	Role             = registry.Role
-	Key              = registry.Key
+	// A Scope is something that a client can be allowed to do at a resource.
+	Scope = registry.Scope
+	// RoleSettings are what an operator says about a role.
+	RoleSettings = registry.RoleSettings
+	// A Role is a named bundle of scopes on resources.
+	Role = registry.Role
+	// A Key is one key of the ring, without its private half.
+	Key = registry.Key
 )
 
 // A Resource is a registered resource with the ID that its path has.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ var golden = filepath.Join("..", "..", "docs", "openapi.json")
 func TestOpenAPIIsUpToDate(t *testing.T) {
 	b := newBench(t)
 	response := b.call("GET", openAPIPath, "", "") // without a token
-	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "application/openapi+json" {
+	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/openapi+json" {
 		t.Fatalf("%d %s", response.StatusCode, response.Header.Get("Content-Type"))
 	}
 	got := []byte(text(t, response))
@@ -102,7 +103,7 @@ func TestOpenAPIStructure(t *testing.T) {
 		"Problem":          "status title detail errors",
 		"Key":              "id algorithm status",
 	} {
-		for _, member := range strings.Fields(members) {
+		for member := range strings.FieldsSeq(members) {
 			if document.Components.Schemas[schema].Properties[member] == nil {
 				t.Errorf("schema %s has no %s", schema, member)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -297,7 +298,7 @@ func (j *Journal) commit() {
 	notes := j.notes
 	if told.cause != nil {
 		note := Event{Kind: KindRecovered, Reason: reason(told.cause), Count: told.lost}
-		notes = append(notes[:len(notes):len(notes)], note)
+		notes = append(slices.Clip(notes), note)
 	}
 	lines, last := j.lines(notes, b)
 	var err error

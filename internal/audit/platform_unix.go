@@ -38,5 +38,5 @@ func freeSpace(path string) (uint64, bool) {
 	if err := unix.Statfs(path, &stat); err != nil {
 		return 0, false
 	}
-	return uint64(stat.Bavail) * uint64(stat.Bsize), true
+	return uint64(stat.Bavail) * uint64(stat.Bsize), true //nolint:unconvert // int64 on FreeBSD
 }

@@ -229,8 +229,8 @@ func TestIDs(t *testing.T) {
 			t.Errorf("ID of %q is %q", name, id)
 		}
 	}
-	if newID("a") == newID("a") {
-		t.Error("two IDs are the same")
+	if first, second := newID("a"), newID("a"); first == second {
+		t.Errorf("two IDs are %s", first)
 	}
 }
 
