@@ -9,14 +9,19 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// A clientAuth decides whether credentials that were presented by its mechanism prove to be the client's. It returns nil
-// or a reason, and does the same work for every client, decoys included.
-type clientAuth func(a *Authority, client *store.Client, presented credentials) error
+// A clientAuth is a client authentication method.
+type clientAuth struct {
+	// present returns the credentials of this method that a request carries, readable or not, and whether it carries any.
+	present func(r *Request) (credentials, bool)
+	// prove returns nil if the credentials are the client's, or a reason. It does the same work for every client, decoys
+	// included.
+	prove func(a *Authority, client *store.Client, presented credentials) error
+}
 
 // clientAuths are the client authentication methods that can be registered. The metadata lists what stands here.
 var clientAuths = map[string]clientAuth{
-	oauth.ClientSecretBasic: clientSecret,
-	oauth.ClientSecretPost:  clientSecret,
+	oauth.ClientSecretBasic: clientSecretBasic,
+	oauth.ClientSecretPost:  clientSecretPost,
 }
 
 // errInvalidClient is the one answer to every client that does not authenticate, whatever is wrong: who is registered,
@@ -84,13 +89,13 @@ func (a *Authority) verify(known *client, presented credentials) error {
 	if !registered {
 		method = clientAuths[decoy.AuthMethod]
 	}
-	why := method(a, judged.Client, presented)
+	why := method.prove(a, judged.Client, presented)
 	switch {
-	case presented.mechanism == mechanismUnknown:
+	case presented.method == "" || presented.unreadable:
 		return reasonNoCredentials
 	case known == nil:
 		return reasonUnknownClient
-	case !registered || presented.mechanism != known.AuthMethod:
+	case !registered || presented.method != known.AuthMethod:
 		return reasonWrongMethod
 	case why != nil:
 		return why

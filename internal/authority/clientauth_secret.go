@@ -9,9 +9,9 @@ import (
 // maxSecretBytes bounds what is hashed. No secret of ours is longer, and no imported one needs to be.
 const maxSecretBytes = 1024
 
-// clientSecret is client_secret_basic and client_secret_post (RFC 6749, 2.3.1). A generated secret has 256 bits, so that
-// one SHA-256 is all it needs: there is nothing to guess (RFC 6819, 5.1.4.1.3).
-func clientSecret(a *Authority, client *store.Client, presented credentials) error {
+// proveSecret looks for the presented secret among the client's. A generated secret has 256 bits, so that one SHA-256 is
+// all it needs: there is nothing to guess (RFC 6819, 5.1.4.1.3).
+func (a *Authority) proveSecret(client *store.Client, presented credentials) error {
 	secret := presented.secret
 	if len(secret) > maxSecretBytes {
 		secret = ""

@@ -50,12 +50,9 @@ func (a *Authority) IntrospectSigned(ctx context.Context, r *Request) (string, e
 }
 
 func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspection, *client, error) {
-	if r.Malformed != nil {
-		return nil, nil, r.Malformed
-	}
-	token := r.Form.Get("token")
-	if token == "" {
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "token is missing")
+	token, err := r.required("token")
+	if err != nil {
+		return nil, nil, err
 	}
 	caller, err := a.authenticate(ctx, r)
 	if err != nil {
@@ -101,6 +98,8 @@ func (a *Authority) active(ctx context.Context, claims *oauth.Claims) (bool, err
 	if owner.Suspended || time.Unix(int64(claims.IssuedAt), 0).Before(owner.NotBefore) {
 		return false, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	_, err = a.store.Revocations().Get(ctx, claims.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return true, nil

@@ -1,8 +1,6 @@
 package authority
 
 import (
-	"encoding/base64"
-	"net/url"
 	"strings"
 
 	"github.com/writ-auth/writ/oauth"
@@ -50,15 +48,25 @@ func (f Form) only(names []string) Form {
 	return kept
 }
 
-// Credentials are what a client presents to say who it is, by one mechanism.
-type credentials struct {
-	mechanism string // the client authentication method that this would be
-	clientID  string
-	secret    string
+// required returns a parameter that the endpoint cannot do without, or why there is none.
+func (r *Request) required(name string) (string, error) {
+	if r.Malformed != nil {
+		return "", r.Malformed
+	}
+	value := r.Form.Get(name)
+	if value == "" {
+		return "", oauth.Errorf(oauth.InvalidRequest, name+" is missing")
+	}
+	return value, nil
 }
 
-// mechanismUnknown stands for an Authorization scheme or an assertion that no client can be registered for.
-const mechanismUnknown = "unknown"
+// Credentials are what a client presents to say who it is, by one method.
+type credentials struct {
+	method     string // the client authentication method that this is; "" is none that there is
+	unreadable bool
+	clientID   string
+	secret     string
+}
 
 // errManyMethods is the answer to a client that authenticates twice: which one would be believed is what an attacker
 // would play with (RFC 6749, 2.3).
@@ -71,21 +79,14 @@ func (r *Request) presented() (credentials, error) {
 		return credentials{}, oauth.Errorf(oauth.InvalidRequest, "more than one Authorization header")
 	}
 	named := r.Form.Get("client_id")
-	found := credentials{mechanism: mechanismUnknown, clientID: identifier(named)}
-	mechanisms := 0
-	if r.Form.Get("client_secret") != "" {
-		found.mechanism, found.secret = oauth.ClientSecretPost, r.Form.Get("client_secret")
-		mechanisms++
+	found, methods := credentials{clientID: identifier(named)}, r.foreign()
+	for name, method := range clientAuths {
+		if presented, some := method.present(r); some {
+			found, methods = presented, methods+1
+			found.method = name
+		}
 	}
-	if r.Form.Get("client_assertion") != "" || r.Form.Get("client_assertion_type") != "" {
-		found.mechanism = mechanismUnknown
-		mechanisms++
-	}
-	if len(r.Authorization) == 1 {
-		found = basic(r.Authorization[0])
-		mechanisms++
-	}
-	if mechanisms > 1 {
+	if methods > 1 {
 		return credentials{}, errManyMethods
 	}
 	if named != "" && found.clientID != "" && named != found.clientID {
@@ -94,24 +95,16 @@ func (r *Request) presented() (credentials, error) {
 	return found, nil
 }
 
-// basic reads an Authorization header: user and password are each form-encoded before base64 (RFC 6749, 2.3.1).
-func basic(header string) credentials {
-	none := credentials{mechanism: mechanismUnknown}
-	scheme, encoded, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		return none
+// foreign counts the credentials that no method of ours reads: another Authorization scheme, an assertion.
+func (r *Request) foreign() int {
+	count := 0
+	if len(r.Authorization) == 1 && !isBasic(r.Authorization[0]) {
+		count++
 	}
-	decoded, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(encoded, " ")) // 1*SP (RFC 9110, 11.4)
-	if err != nil {
-		return none
+	if r.Form.Get("client_assertion") != "" || r.Form.Get("client_assertion_type") != "" {
+		count++
 	}
-	user, password, found := strings.Cut(string(decoded), ":")
-	id, errID := url.QueryUnescape(user)
-	secret, errSecret := url.QueryUnescape(password)
-	if !found || errID != nil || errSecret != nil {
-		return none
-	}
-	return credentials{mechanism: oauth.ClientSecretBasic, clientID: identifier(id), secret: secret}
+	return count
 }
 
 // secretPrefix begins every secret that registry generates.
@@ -132,10 +125,9 @@ const maxIdentifierBytes = 256
 
 // claimedClient returns who the caller says it is, for the journal.
 func (r *Request) claimedClient() string {
-	if len(r.Authorization) == 1 {
-		if found := basic(r.Authorization[0]); found.clientID != "" {
-			return found.clientID
-		}
+	claimed, err := r.presented()
+	if err != nil {
+		return identifier(r.Form.Get("client_id"))
 	}
-	return identifier(r.Form.Get("client_id"))
+	return claimed.clientID
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
+// keepTimeout is how long a request waits for the store to keep what it was told.
+const keepTimeout = 3 * time.Second
+
 // Revoke makes a token of the calling client inactive (RFC 7009). A token that is not ours, has expired or was revoked
 // before is no error: the caller wanted it dead and it is. When Revoke returns nil, the revocation is on disk.
 func (a *Authority) Revoke(ctx context.Context, r *Request) error {
@@ -20,12 +23,9 @@ func (a *Authority) Revoke(ctx context.Context, r *Request) error {
 }
 
 func (a *Authority) revoke(ctx context.Context, r *Request) error {
-	if r.Malformed != nil {
-		return r.Malformed
-	}
-	token := r.Form.Get("token")
-	if token == "" {
-		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
+	token, err := r.required("token")
+	if err != nil {
+		return err
 	}
 	client, err := a.authenticate(ctx, r)
 	if err != nil {
@@ -42,8 +42,10 @@ func (a *Authority) revoke(ctx context.Context, r *Request) error {
 	if !a.now().Before(expires) {
 		return nil
 	}
+	asking, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
 	// Kept a little longer than the token, for validators whose clocks are behind.
-	err = a.store.Revocations().Insert(ctx, store.Revocation{TokenID: claims.ID, Expires: expires.Add(time.Minute).UTC()})
+	err = a.store.Revocations().Insert(asking, store.Revocation{TokenID: claims.ID, Expires: expires.Add(time.Minute).UTC()})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return unavailable(err)
 	}

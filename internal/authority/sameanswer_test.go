@@ -48,11 +48,12 @@ func (t tracedClients) Get(ctx context.Context, id string) (store.Client, error)
 // takes the time.
 func TestCA26SameWork(t *testing.T) {
 	hashes := 0
-	counted := func(a *Authority, client *store.Client, presented credentials) error {
-		hashes++
-		return clientSecret(a, client, presented)
-	}
 	for name, method := range clientAuths {
+		counted := method
+		counted.prove = func(a *Authority, client *store.Client, presented credentials) error {
+			hashes++
+			return method.prove(a, client, presented)
+		}
 		clientAuths[name] = counted
 		t.Cleanup(func() { clientAuths[name] = method })
 	}

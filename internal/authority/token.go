@@ -45,12 +45,9 @@ func (a *Authority) Token(ctx context.Context, r *Request) (*oauth.TokenResponse
 }
 
 func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse, error) {
-	if r.Malformed != nil {
-		return nil, r.Malformed
-	}
-	grantType := r.Form.Get("grant_type")
-	if grantType == "" {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
+	grantType, err := r.required("grant_type")
+	if err != nil {
+		return nil, err
 	}
 	if len(r.Form.Get("scope")) > oauth.MaxScopeBytes {
 		return nil, oauth.Errorf(oauth.InvalidScope, "scope is longer than 2048 bytes")
