@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -14,9 +15,7 @@ import (
 func document(change map[string]any) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		body := map[string]any{"issuer": issuerURL, "token_endpoint": issuerURL + "/token"}
-		for name, value := range change {
-			body[name] = value
-		}
+		maps.Copy(body, change)
 		reply(w, http.StatusOK, body)
 	}
 }

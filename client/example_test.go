@@ -29,6 +29,17 @@ func exampleServers() (issuerURL, apiURL string, stop func()) {
 	}
 }
 
+func setEnvironment(variables map[string]string) (unset func()) {
+	for name, value := range variables {
+		_ = os.Setenv(name, value)
+	}
+	return func() {
+		for name := range variables {
+			_ = os.Unsetenv(name)
+		}
+	}
+}
+
 func ExampleNew() {
 	issuer, api, stop := exampleServers()
 	defer stop()
@@ -64,12 +75,10 @@ func ExampleFromEnvironment() {
 	defer os.RemoveAll(directory)
 	file := filepath.Join(directory, "secret")
 	_ = os.WriteFile(file, []byte("writ_cs_…"), 0o600)
-	for name, value := range map[string]string{
+	unset := setEnvironment(map[string]string{
 		"WRIT_ISSUER": issuer, "WRIT_CLIENT_ID": "billing-4fk2p9qz7a", "WRIT_CLIENT_SECRET_FILE": file, "WRIT_RESOURCE": api,
-	} {
-		_ = os.Setenv(name, value)
-		defer os.Unsetenv(name)
-	}
+	})
+	defer unset()
 
 	source, err := client.FromEnvironment()
 	if err != nil {

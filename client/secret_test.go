@@ -39,7 +39,7 @@ func TestC10(t *testing.T) {
 		"good":                    nil,
 		"refused":                 refuse(401, "invalid_client", "who are you"),
 		"down":                    raw(503, "text/html", "<html>"),
-		"redirect":                func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", 307) },
+		"redirect":                func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", http.StatusFound) },
 		"half a token":            raw(200, "application/json", `{"access_token":"token-1"`),
 		"token of a strange type": raw(200, "application/json", `{"access_token":"token-1","token_type":"MAC"}`),
 		"token with a line break": raw(200, "application/json", `{"access_token":"token-1\n","token_type":"Bearer"}`),

@@ -59,8 +59,8 @@ func (t *Token) describe() string {
 // own deadline, so that ctx ends only the wait of this caller.
 //
 // An error that the issuer sent is an *oauth.Error inside: errors.Is(err, oauth.InvalidClient) tells them apart.
-// Connection errors, 429 and 5xx are tried again up to three times, Retry-After is heeded. After a failure the same error is
-// returned for one to five seconds, or for as long as Retry-After says, without asking again.
+// A connection error, 429 or 5xx is met with up to two further attempts, and Retry-After is heeded. After a failure the
+// same error is returned for up to five seconds, or for as long as Retry-After says, without asking again.
 func (s *Source) Token(ctx context.Context) (*Token, error) {
 	token, err := s.cache.get(ctx)
 	if err != nil {
@@ -78,8 +78,6 @@ func (s *Source) Invalidate(token *Token) bool { return s.cache.invalidate(token
 // discovery, and has its own token. The same arguments return the same Source, so calling With for each request is
 // fine. Sources are kept as long as the first one, 1024 at most; further ones work and are not kept.
 func (s *Source) With(resource, scope string) (*Source, error) {
-	config := s.server.config
-	config.Resource, config.Scope = resource, scope
 	if err := errors.Join(checkResource(resource), checkScope(scope)); err != nil {
 		return nil, fmt.Errorf("client: with: %w", err)
 	}

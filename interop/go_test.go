@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestOAuth2(t *testing.T) {
 	t.Run("wrong secret", func(t *testing.T) {
 		_, err := configuration(f, party{f.Basic.ID, "wrong"}, oauth2.AuthStyleInHeader).Token(t.Context())
 		var refused *oauth2.RetrieveError
-		if !errors.As(err, &refused) || refused.ErrorCode != "invalid_client" || refused.Response.StatusCode != 401 {
+		if !errors.As(err, &refused) || refused.ErrorCode != "invalid_client" || refused.Response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("error is %v, want invalid_client with 401", err)
 		}
 	})
