@@ -34,12 +34,31 @@ func Load(path string, env []string, flags map[string]string) (Config, error) {
 		text, found := flags[f.path]
 		return "flag", text, found
 	})...)
+	for _, path := range unknown(&c, flags) {
+		problems = append(problems, Problem{Field: path, Text: "there is no such setting", Where: "flag"})
+	}
 	for _, found := range c.problems() {
 		if !problems.about(found.Field) {
 			problems = append(problems, found)
 		}
 	}
 	return c, problems.err()
+}
+
+// unknown returns the paths that name no field, in order.
+func unknown(c *Config, flags map[string]string) []string {
+	known := map[string]bool{}
+	for _, f := range fieldsOf(c) {
+		known[f.path] = true
+	}
+	var paths []string
+	for path := range flags {
+		if !known[path] {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // overlay sets what one source says over what is there. look returns where a field's text stands, the text, and whether

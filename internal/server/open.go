@@ -172,10 +172,32 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	changes := notifying{Store: s.store, changed: s.poll}
 	s.registry = registry.New(registry.Options{Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now})
 	operator, err := s.registry.Bootstrap(ctx)
-	if err != nil || operator == nil {
+	switch {
+	case err != nil:
 		return err
+	case operator == nil:
+		return s.correctCredential()
 	}
 	return s.keepOperator(operator)
+}
+
+// correctCredential makes operator.json say where this server is, when issuer or admin address were others at an earlier
+// start: the command line finds the server by it. It makes no file, and leaves alone one that is not ours.
+func (s *Server) correctCredential() error {
+	data, err := os.ReadFile(filepath.Join(s.config.Data, "operator.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("server: operator: %w", err)
+	}
+	var kept Credential
+	if err := json.Unmarshal(data, &kept); err != nil || kept.ClientID == "" || kept.Issuer == s.issuer && kept.Admin == s.adminURL {
+		return nil
+	}
+	kept.Issuer, kept.Admin = s.issuer, s.adminURL
+	_, err = writeCredential(s.config.Data, kept)
+	return err
 }
 
 // keepOperator writes the credential of an operator who was just made to operator.json.
