@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -250,6 +251,28 @@ func newClientDelete(as *operatorFlag) *cobra.Command {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "Deleted "+args[0]+".")
+			return err
+		},
+	}
+}
+
+// newClientState makes the commands that change whether a client gets tokens.
+func newClientState(as *operatorFlag, verb, short string, change func(*adminapi.Caller, context.Context, string) (adminapi.Client, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:     verb + " NAME",
+		Short:   short,
+		Example: "  writ client " + verb + " billing",
+		Args:    exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			admin, err := as.connect()
+			if err != nil {
+				return err
+			}
+			client, err := change(admin.Caller, cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), client.ClientName+" ("+client.ID+") is "+status(client)+".")
 			return err
 		},
 	}
