@@ -2,8 +2,12 @@ package client_test
 
 import (
 	"errors"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/writ-auth/writ/authtest"
@@ -60,5 +64,29 @@ func TestRealServer(t *testing.T) {
 	}
 	if _, err := last.Token(t.Context()); !errors.Is(err, oauth.InvalidClient) {
 		t.Errorf("error is %v, want %v", err, oauth.InvalidClient)
+	}
+}
+
+// TestUnknownCertificate checks that a wrong certificate ends the matter: it is said what to check, and not tried again.
+func TestUnknownCertificate(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(newIssuer(""))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it would print the refused handshake
+	var connections atomic.Int32
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	c := config(nil)
+	c.Issuer, c.HTTPClient = server.URL, &http.Client{Transport: transport}
+	_, err := source(t, c).Token(t.Context())
+	wantError(t, err, "check that the machine trusts the server's certificate authority")
+	if got := connections.Load(); got != 1 {
+		t.Errorf("the server saw %d connections, want one", got)
 	}
 }

@@ -36,10 +36,12 @@ func wantSilence(t *testing.T, where, text string) {
 func TestC10(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
-		"good":                    nil,
-		"refused":                 refuse(401, "invalid_client", "who are you"),
-		"down":                    raw(503, "text/html", "<html>"),
-		"redirect":                func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", http.StatusFound) },
+		"good":    nil,
+		"refused": refuse(401, "invalid_client", "who are you"),
+		"down":    raw(503, "text/html", "<html>"),
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/", http.StatusFound)
+		},
 		"half a token":            raw(200, "application/json", `{"access_token":"token-1"`),
 		"token of a strange type": raw(200, "application/json", `{"access_token":"token-1","token_type":"MAC"}`),
 		"token with a line break": raw(200, "application/json", `{"access_token":"token-1\n","token_type":"Bearer"}`),

@@ -79,8 +79,10 @@ func (s *Source) failed(err error, kept bool) {
 
 func (s *Source) attributes(last slog.Attr) []any {
 	c := s.server.config
-	return []any{slog.String("issuer", c.Issuer), slog.String("client_id", c.ClientID), slog.String("resource", s.target.resource),
-		slog.String("scope", s.target.scope), last}
+	return []any{
+		slog.String("issuer", c.Issuer), slog.String("client_id", c.ClientID), slog.String("resource", s.target.resource),
+		slog.String("scope", s.target.scope), last,
+	}
 }
 
 // obtain asks for a token up to attempts times, as long as the failure is one that may pass.
