@@ -86,8 +86,12 @@ func Open(ctx context.Context, s store.Store, options Options) (*Ring, error) {
 	return r, r.reload(ctx)
 }
 
-// Ensure makes the first key of an algorithm, which signs at once, if there is none yet.
+// Ensure makes the first key of an algorithm, which signs at once, if there is none yet. It applies the schedule first: a
+// server that was away for long must not sign with a key whose tokens nobody accepts any more.
 func (r *Ring) Ensure(ctx context.Context, algorithm string) error {
+	if err := r.Tick(ctx); err != nil {
+		return err
+	}
 	if _, found := signerAt(r.now(), r.state.Load().records, algorithm); found {
 		return nil
 	}
@@ -132,7 +136,8 @@ func (r *Ring) Rotate(ctx context.Context, algorithm string, immediately bool) (
 }
 
 // Revoke withdraws a key at once: it signs nothing more, is no longer published, and its tokens are dead wherever the
-// key set is fetched again. If it was the one that signed, a new key takes over in the same step.
+// key set is fetched again. If it was the one that signed, a new key takes over in the same step, and not one that was
+// retired before: it may have been retired for a reason.
 func (r *Ring) Revoke(ctx context.Context, id string) error {
 	return r.apply(ctx, func(now time.Time, keys []store.SigningKey) ([]change, error) {
 		i := slices.IndexFunc(keys, func(key store.SigningKey) bool { return key.ID == id })
@@ -142,9 +147,10 @@ func (r *Ring) Revoke(ctx context.Context, id string) error {
 		if !keys[i].Revoked.IsZero() {
 			return nil, nil
 		}
+		signing, _ := signerAt(now, keys, keys[i].Algorithm)
 		keys[i].Revoked = now
 		changes := []change{{put: &keys[i]}}
-		if _, found := signerAt(now, keys, keys[i].Algorithm); !found {
+		if signing.ID == id {
 			changes = append(changes, change{create: newKey(now, now, keys[i].Algorithm, r.policy)})
 		}
 		return changes, nil
@@ -274,10 +280,8 @@ func (r *Ring) Open(sealed []byte) ([]byte, error) {
 func (r *Ring) apply(ctx context.Context, decide func(time.Time, []store.SigningKey) ([]change, error)) error {
 	now := r.now().UTC().Truncate(time.Microsecond)
 	spare := map[string]*material{}
-	ahead, err := decide(now, slices.Clone(r.state.Load().records))
-	if err != nil {
-		return err
-	}
+	var err error
+	ahead, _ := decide(now, slices.Clone(r.state.Load().records)) // a guess: what another node did a moment ago is not in it
 	for _, c := range ahead {
 		if c.create != nil {
 			if spare[c.create.Algorithm], err = newMaterial(c.create.Algorithm); err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -33,10 +34,23 @@ func CreateRoot(path string) ([]byte, error) {
 		return nil, fmt.Errorf("keyring: root key: %w", err)
 	}
 	_, err = file.WriteString(rootPrefix + base64.RawURLEncoding.EncodeToString(root) + "\n")
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err = errors.Join(err, file.Sync(), file.Close(), syncDirectory(filepath.Dir(path))); err != nil {
 		return nil, fmt.Errorf("keyring: root key: %w", err)
 	}
 	return root, nil
+}
+
+// syncDirectory makes the name of a new file survive a crash, as Sync does its content: keys that a lost root key has
+// sealed are lost with it.
+func syncDirectory(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // it knows no fsync of a directory
+	}
+	directory, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
 }
 
 // LoadRoot reads a root key file. A file that others can read is refused: whoever has it and a copy of the database has
@@ -46,7 +60,7 @@ func LoadRoot(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyring: root key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 { // Windows has no such modes
 		return nil, fmt.Errorf("keyring: root key %s can be read by others (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
 	}
 	data, err := os.ReadFile(path)
