@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -14,14 +15,39 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestPostgreSQL(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, storetest.PostgreSQL(t)) })
+	empty := emptyPostgreSQL()
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, empty(t)) })
 }
 
 // TestPostgreSQLCollation: in a database whose language sorts a before B, we sort by bytes all the same.
 func TestPostgreSQLCollation(t *testing.T) {
-	storetest.RunOrder(t, func(t *testing.T) store.Store {
-		return open(t, storetest.PostgreSQL(t, "--template=template0", "--locale-provider=icu", "--icu-locale=en-US"))
-	})
+	empty := emptyPostgreSQL("--template=template0", "--locale-provider=icu", "--icu-locale=en-US")
+	storetest.RunOrder(t, func(t *testing.T) store.Store { return open(t, empty(t)) })
+}
+
+// emptyPostgreSQL returns a function that gives an empty database, a new one or one that was emptied again: to make one
+// takes longer than most tests.
+func emptyPostgreSQL(createdb ...string) func(t *testing.T) (dsn string) {
+	idle := make(chan string, 100)
+	return func(t *testing.T) (dsn string) {
+		select {
+		case dsn = <-idle:
+		default:
+			dsn = storetest.PostgreSQL(t, createdb...)
+		}
+		t.Cleanup(func() { // after the store was closed
+			db := must(sql.Open("pgx", dsn))
+			defer db.Close()
+			_, err := db.Exec(`TRUNCATE clients, resources, roles, signing_keys, revocations, used_ids, events;
+				UPDATE counters SET value = 0`)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			idle <- dsn
+		})
+		return dsn
+	}
 }
 
 // databases are the two kinds, for tests that need more than one Store on the same database.
