@@ -11,9 +11,7 @@ import (
 func TestPython(t *testing.T) {
 	t.Parallel()
 	need(t, "python3")
-	directory := installed(t, "python", []string{"requirements.txt"}, func(directory string) *exec.Cmd {
-		return exec.CommandContext(t.Context(), "python3", "-c", createEnvironment, directory)
-	})
+	directory := pythonLibraries(t)
 	run(t, start(t), []string{
 		"token with client_secret_basic", "token with client_secret_post", "wrong secret is invalid_client",
 		"RFC 9068 validator of Authlib accepts the token", "RFC 9068 validator of Authlib refuses another audience",
@@ -21,6 +19,13 @@ func TestPython(t *testing.T) {
 		"ES256 with joserfc", "Ed25519 with joserfc", "PS256 with joserfc", "RS256 with joserfc", "a changed token is refused",
 		"introspection", "revocation",
 	}, filepath.Join(directory, binaries(), "python"), filepath.Join("python", "authlib_client.py"))
+}
+
+func pythonLibraries(t *testing.T) string {
+	t.Helper()
+	return installed(t, "python", []string{"requirements.txt"}, func(directory string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), "python3", "-c", createEnvironment, directory)
+	})
 }
 
 // createEnvironment makes a virtual environment in the directory that is its argument.
