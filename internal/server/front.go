@@ -24,13 +24,13 @@ const maxAdminBody = 1 << 20
 // is refused as early as can be told; it counts as being answered only when all of it is here.
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
-		identify(f.proxies), logAccess(f.logger), recoverPanics(f.logger, f.panics), drain(f.draining), hsts,
+		meter(f.limits.Body), identify(f.proxies), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
 		admit(f.proxies), boundHeader, plainPaths(""), receive(f.limits.Body), bound(f.limits.InFlight))
 }
 
 // admin is the same for the admin listener, which no proxy stands in front of.
 func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
-		identify(proxies{}), logAccess(f.logger), recoverPanics(f.logger, f.panics), drain(f.draining), hsts,
+		meter(maxAdminBody), identify(proxies{}), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
 		boundHeader, plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody), bound(f.limits.InFlight))
 }

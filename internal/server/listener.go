@@ -6,13 +6,11 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // A listener is one bound address and the HTTP server on it.
 type listener struct {
-	net.Listener
+	*gate
 	http        *http.Server
 	certificate *certificate // nil for plain HTTP
 }
@@ -24,7 +22,7 @@ func bind(ctx context.Context, address string, pair *certificate, limits Limits,
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{Listener: netutil.LimitListener(bound, limits.Connections), certificate: pair, http: newHTTPServer(limits, logger)}
+	l := &listener{gate: newGate(bound, limits.Connections), certificate: pair, http: newHTTPServer(limits, logger)}
 	if pair != nil {
 		l.http.TLSConfig = pair.config()
 	}
@@ -54,6 +52,7 @@ func newHTTPServer(limits Limits, logger *slog.Logger) *http.Server {
 			PingTimeout:                   15 * time.Second,
 			WriteByteTimeout:              limits.WriteTimeout.std(),
 		},
+		ConnContext:                  withMeter,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
@@ -61,9 +60,9 @@ func newHTTPServer(limits Limits, logger *slog.Logger) *http.Server {
 
 func (l *listener) serve() error {
 	if l.certificate != nil {
-		return l.http.ServeTLS(l.Listener, "", "")
+		return l.http.ServeTLS(l.gate, "", "")
 	}
-	return l.http.Serve(l.Listener)
+	return l.http.Serve(l.gate)
 }
 
 // url is the listener's own address as a client writes it: the name in configured, with the port that was bound.

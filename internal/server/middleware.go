@@ -73,23 +73,29 @@ func identify(p proxies) middleware {
 	}
 }
 
-// recorder remembers what was answered. It hands on what http.ResponseController asks for.
+// recorder remembers what was answered, and tells clients to take another connection while the server is stopping. It
+// hands on what http.ResponseController asks for.
 type recorder struct {
 	http.ResponseWriter
-	status  int
-	written int64
+	draining *atomic.Bool
+	status   int
+	written  int64
 }
 
+// WriteHeader looks at the last moment whether the server is stopping: the request may have begun long before.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= http.StatusOK {
 		r.status = status
+		if r.draining.Load() {
+			r.Header().Set("Connection", "close")
+		}
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
 func (r *recorder) Write(data []byte) (int, error) {
 	if r.status == 0 {
-		r.status = http.StatusOK
+		r.WriteHeader(http.StatusOK)
 	}
 	n, err := r.ResponseWriter.Write(data)
 	r.written += int64(n)
@@ -100,11 +106,11 @@ func (r *recorder) Write(data []byte) (int, error) {
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // logAccess writes a line for each request: never the query string, the body or a header that can hold a credential.
-func logAccess(logger *slog.Logger) middleware {
+func logAccess(logger *slog.Logger, draining *atomic.Bool) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
-			rec := &recorder{ResponseWriter: w}
+			rec := &recorder{ResponseWriter: w, draining: draining}
 			defer func() { // also when the connection is torn down by a panic
 				level := slog.LevelInfo
 				if rec.status >= http.StatusInternalServerError {
@@ -116,6 +122,9 @@ func logAccess(logger *slog.Logger) middleware {
 					slog.String("remote", r.RemoteAddr), slog.String("protocol", r.Proto), slog.String("user_agent", r.UserAgent()))
 			}()
 			next.ServeHTTP(rec, r)
+			if rec.status == 0 {
+				rec.WriteHeader(http.StatusOK) // as net/http does for a handler that wrote nothing
+			}
 		})
 	}
 }
@@ -287,18 +296,6 @@ func bound(n int) middleware {
 				w.Header().Set("Retry-After", "1")
 				refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")
 			}
-		})
-	}
-}
-
-// drain tells clients to take another connection while the server is stopping.
-func drain(draining *atomic.Bool) middleware {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if draining.Load() {
-				w.Header().Set("Connection", "close")
-			}
-			next.ServeHTTP(w, r)
 		})
 	}
 }

@@ -70,7 +70,7 @@ func (s *Server) bindOne(ctx context.Context, field, address string, files TLSFi
 type closeQuietly struct{ *listener }
 
 func (c closeQuietly) Close() error {
-	_ = c.Listener.Close() // a second close says that it was the second
+	_ = c.gate.Close() // a second close says that it was the second
 	return nil
 }
 
