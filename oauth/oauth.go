@@ -95,8 +95,9 @@ func wellKnown(identifier, path string) (string, error) {
 	if err != nil || u.Host == "" {
 		return "", fmt.Errorf("oauth: %q is not an absolute URL", identifier)
 	}
+	escaped := u.EscapedPath() // a%2Fb and a/b are two paths
 	u.Path = path + strings.TrimSuffix(u.Path, "/")
-	u.RawPath = ""
+	u.RawPath = path + strings.TrimSuffix(escaped, "/")
 	return u.String(), nil
 }
 

@@ -91,8 +91,8 @@ func tokenInBody(r *http.Request) bool {
 	if r.Body == nil || r.Body == http.NoBody || kind != "application/x-www-form-urlencoded" {
 		return false
 	}
-	start, err := io.ReadAll(io.LimitReader(r.Body, maxFormBytes))
-	r.Body = replayed{io.MultiReader(bytes.NewReader(start), failing{err}, r.Body), r.Body}
+	start, _ := io.ReadAll(io.LimitReader(r.Body, maxFormBytes)) // the handler will meet the error, if there is one, again
+	r.Body = replayed{io.MultiReader(bytes.NewReader(start), r.Body), r.Body}
 	form, _ := url.ParseQuery(string(start))
 	return form.Has(accessToken)
 }
@@ -101,14 +101,4 @@ func tokenInBody(r *http.Request) bool {
 type replayed struct {
 	io.Reader
 	io.Closer
-}
-
-// failing gives the handler the error that ended the reading here; the end of the stream is none.
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
-	return 0, io.EOF
 }

@@ -50,6 +50,7 @@ func TestConfig(t *testing.T) {
 		"introspection without a secret":   {introspection(resource.Introspection{ClientID: "a"}), "Introspection: ClientID and ClientSecret"},
 		"introspection remembered for 2 m": {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", CacheFor: 2 * time.Minute}), "CacheFor"},
 		"introspection remembered for -1":  {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", CacheFor: -1}), "CacheFor"},
+		"introspection behind a password":  {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "https://a:b@as.test/i"}), "Endpoint: has a user name"},
 		"introspection over http":          {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "http://as.test/i"}), "Endpoint: is not https"},
 		"introspection on loopback though the issuer is not": {
 			introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "http://127.0.0.1/i"}), "Endpoint: is not https"},
@@ -86,6 +87,8 @@ func TestW14(t *testing.T) {
 		"https://a.test":           "/.well-known/oauth-protected-resource",
 		"https://a.test/":          "/.well-known/oauth-protected-resource",
 		"https://a.test/orders":    "/.well-known/oauth-protected-resource/orders",
+		"https://a.test/a%2Fb":     "/.well-known/oauth-protected-resource/a%2Fb",
+		"https://a.test/%C3%A9":    "/.well-known/oauth-protected-resource/%C3%A9",
 		"https://a.test/orders/v1": "/.well-known/oauth-protected-resource/orders/v1",
 	} {
 		t.Run("W14 "+audience, func(t *testing.T) {

@@ -32,6 +32,10 @@ func (i *issuer) introspecting(change func(*resource.Introspection)) *resource.V
 
 // active is the issuer's answer about a good token, with changes.
 func (i *issuer) active(change changes) http.HandlerFunc {
+	return answer(http.StatusOK, string(i.activeBody(change)))
+}
+
+func (i *issuer) activeBody(change changes) []byte {
 	answer := i.claims(changes{"active": true, "token_type": "Bearer"})
 	maps.Copy(answer, change)
 	maps.DeleteFunc(answer, func(_ string, value any) bool { return value == nil })
@@ -39,7 +43,7 @@ func (i *issuer) active(change changes) http.HandlerFunc {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }
+	return body
 }
 
 func (i *issuer) asked() int { return i.network.count(i.url + "/introspect") }
@@ -106,6 +110,7 @@ func TestIntrospectionAnswers(t *testing.T) {
 		"S37 nothing":                          {body(""), http.StatusServiceUnavailable},
 		"S37 an array":                         {body(`[{"active":true}]`), http.StatusServiceUnavailable},
 		"S37 active twice":                     {body(`{"active":false,"active":true}`), http.StatusServiceUnavailable},
+		"S37 too large, though only blanks":    {body(string(i.activeBody(nil)) + strings.Repeat(" ", 64<<10)), http.StatusServiceUnavailable},
 		"S37 too large":                        {body(`{"active":true,"x":"` + strings.Repeat("x", 64<<10) + `"}`), http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

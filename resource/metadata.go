@@ -11,7 +11,7 @@ func (v *Verifier) MetadataPath() string {
 	if v.metadataURL == nil {
 		return ""
 	}
-	return v.metadataURL.Path
+	return v.metadataURL.EscapedPath()
 }
 
 // MetadataHandler serves the description of the API for clients: its identifier, its issuer and its scopes (RFC 9728, 2).

@@ -48,10 +48,10 @@ func statusOf(code oauth.Code) int {
 	return http.StatusInternalServerError
 }
 
-// challengeFor names each parameter once. The scope tells a client that has no token, or too weak a one, what to ask for.
+// challengeFor names each parameter once. The scope tells a client what its next token needs.
 func (v *Verifier) challengeFor(refusal *oauth.Error, need rule) string {
 	challenge := v.challenge
-	if len(need.scopes) > 0 && (refusal.Code == "" || refusal.Code == oauth.InsufficientScope) {
+	if len(need.scopes) > 0 {
 		challenge += `, scope="` + need.scopes.String() + `"`
 	}
 	if refusal.Code != "" {

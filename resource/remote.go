@@ -115,7 +115,7 @@ func (r *remote) renew(ctx context.Context) bool {
 		r.nextRenew = now.Add(r.interval + rand.N(r.interval/8)) // jitter: many APIs must not ask together
 	}
 	r.mu.Unlock()
-	return flight != nil && await(ctx, flight) == nil
+	return await(ctx, flight) == nil
 }
 
 // usable returns the last good documents while they are not too old. It needs mu.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +28,9 @@ func (i *issuer) stranger(n int) string {
 func expectUnavailable(t *testing.T, got *http.Response) (retryAfter int) {
 	t.Helper()
 	retryAfter, err := strconv.Atoi(got.Header.Get("Retry-After"))
-	if got.StatusCode != http.StatusServiceUnavailable || err != nil || retryAfter < 1 || retryAfter > 60 {
-		t.Errorf("got %d, Retry-After %q; want 503 and a few seconds", got.StatusCode, got.Header.Get("Retry-After"))
+	if got.StatusCode != http.StatusServiceUnavailable || err != nil || retryAfter < 1 || retryAfter > 60 ||
+		got.Header.Get("WWW-Authenticate") != "" {
+		t.Errorf("got %d %v; want 503, a few seconds and no challenge", got.StatusCode, got.Header)
 	}
 	return retryAfter
 }
@@ -158,6 +160,33 @@ func TestWithdrawnWhileIdle(t *testing.T) {
 	i.publish(newSigner(jose.ES256).Key())
 	i.clock.advance(time.Hour)
 	expectInvalid(t, get(v, i.mint(nil)))
+}
+
+// TestSlowIssuer holds that an issuer that hangs costs one request two seconds, and not one in every interval; and that
+// its recovery is noticed.
+func TestSlowIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		v := i.verifier(nil)
+		expectOK(t, get(v, i.mint(nil)))
+		i.answerKeys(slow)
+		for step, want := range []time.Duration{2 * time.Second, 0, 0, 0} {
+			i.clock.advance(time.Hour)
+			start := time.Now()
+			expectOK(t, get(v, i.mint(nil)))
+			if took := time.Since(start); took != want {
+				t.Errorf("request %d waited %v, want %v", step, took, want)
+			}
+			time.Sleep(5 * time.Second) // until the fetch has timed out
+		}
+		i.answerKeys(nil)
+		i.clock.advance(time.Minute)
+		expectOK(t, get(v, i.mint(nil)))
+		synctest.Wait() // it has noticed
+		i.publish(newSigner(jose.ES256).Key())
+		i.clock.advance(time.Hour)
+		expectInvalid(t, get(v, i.mint(nil)))
+	})
 }
 
 // TestKeysAreRenewed is the life of a key set: fresh, due, renewed behind the request's back.
@@ -365,6 +394,36 @@ func TestWaiters(t *testing.T) {
 	})
 }
 
+// TestJoinedFetch holds that joining a fetch that was under way does not use up the one refresh of an unknown key: it may
+// have started before the key was published.
+func TestJoinedFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		v := i.verifier(nil)
+		expectOK(t, get(v, i.mint(nil)))
+		release := make(chan struct{})
+		body, err := jose.MarshalJWKS(i.published)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.answerKeys(func(w http.ResponseWriter, r *http.Request) {
+			<-release
+			_, _ = w.Write(body)
+		})
+		i.clock.advance(5 * time.Minute)
+		next := newSigner(jose.ES256)
+		token := i.sign(next, "at+jwt", []byte(i.payload(nil)))
+		var wait sync.WaitGroup
+		wait.Go(func() { expectInvalid(t, get(v, token)) })
+		synctest.Wait()
+		close(release)
+		wait.Wait()
+		i.answerKeys(nil)
+		i.publish(i.signer.Key(), next.Key())
+		expectOK(t, get(v, token))
+	})
+}
+
 // TestUselessKeys is RS-05 and RS-23: keys that nobody should use beside one that is good.
 func TestUselessKeys(t *testing.T) {
 	i := newIssuer(t)
@@ -431,6 +490,15 @@ func TestWhereKeysComeFrom(t *testing.T) {
 			t.Error("followed")
 		}
 	})
+	t.Run("cookies are not kept", func(t *testing.T) {
+		i := newIssuer(t)
+		jar := &countingJar{}
+		v := i.verifier(func(c *resource.Config) { c.HTTPClient.Jar = jar })
+		expectOK(t, get(v, i.mint(nil)))
+		if jar.used {
+			t.Error("the jar was used")
+		}
+	})
 	t.Run("an issuer with a path", func(t *testing.T) {
 		i := newIssuer(t)
 		i.url = theIssuer + "/t1"
@@ -448,6 +516,11 @@ func TestWhereKeysComeFrom(t *testing.T) {
 		expectOK(t, get(i.verifier(nil), i.mint(nil)))
 	})
 }
+
+type countingJar struct{ used bool }
+
+func (j *countingJar) SetCookies(*url.URL, []*http.Cookie) { j.used = true }
+func (j *countingJar) Cookies(*url.URL) []*http.Cookie     { j.used = true; return nil }
 
 // TestKeysOfTheProgram is the Keys option: no request leaves.
 func TestKeysOfTheProgram(t *testing.T) {

@@ -101,6 +101,20 @@ func (f fixedSignature) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, erro
 	return asn1.Marshal(struct{ R, S *big.Int }{big.NewInt(7), big.NewInt(9)})
 }
 
+// TestDeterministic holds that a key in memory signs without the random source (RFC 6979), which is faster and cannot
+// leak the key when the source is bad.
+func TestDeterministic(t *testing.T) {
+	for _, algorithm := range []string{jose.ES256, jose.ES384, jose.Ed25519} {
+		first, err := signers()[algorithm].Sign("at+jwt", []byte(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second, err := signers()[algorithm].Sign("at+jwt", []byte(payload)); err != nil || first != second {
+			t.Errorf("%s: two signatures of one payload differ, error %v", algorithm, err)
+		}
+	}
+}
+
 // TestKeyIsForOneAlgorithm holds that a key verifies with its own algorithm and no other, whatever the token says.
 func TestKeyIsForOneAlgorithm(t *testing.T) {
 	for _, signed := range jose.Algorithms {
