@@ -88,6 +88,9 @@ func checkIssuer(issuer string) error {
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
 		return fmt.Errorf("authority: issuer %q may have no query, fragment or user", issuer)
 	}
+	if u.String() != issuer || u.EscapedPath() != u.Path {
+		return fmt.Errorf("authority: issuer %q has characters that its endpoints' paths could not be compared with", issuer)
+	}
 	return nil
 }
 

@@ -89,7 +89,7 @@ func (a *Authority) decode(token string) (*oauth.Claims, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(plain, &claims); err != nil {
+		if err := json.Unmarshal(plain, &claims); err != nil || claims.Issuer != a.issuer {
 			return nil, errNotOurs
 		}
 		return &claims, nil

@@ -120,7 +120,7 @@ func as(id, secret, mechanism string) *Request {
 // start is when the tests of this package happen.
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func traced(t *testing.T) (*Authority, *trace) {
+func traced(t testing.TB) (*Authority, *trace) {
 	t.Helper()
 	s := &trace{Store: memstore.New()}
 	resource := store.Resource{URI: "https://a.test", Format: store.FormatJWT, Algorithm: jose.ES256, Scopes: []store.Scope{{Name: "read"}}}
@@ -152,7 +152,7 @@ func traced(t *testing.T) (*Authority, *trace) {
 	return a, s
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
