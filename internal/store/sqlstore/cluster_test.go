@@ -113,3 +113,35 @@ func TestUseOnceAcrossNodes(t *testing.T) {
 		}
 	})
 }
+
+// TestTurns: many writers on many nodes take turns, so that nobody runs out of retries.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	const nodes, each = 6, 10
+	databases(t, func(t *testing.T, dsn string) {
+		ctx := t.Context()
+		if err := open(t, dsn).Roles().Insert(ctx, store.Role{Name: "counter", Description: ""}); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for n := range nodes {
+			s := open(t, dsn)
+			wg.Go(func() {
+				for i := range each {
+					err := s.Update(ctx, func(tx store.Store) error {
+						role, err := tx.Roles().Get(ctx, "counter")
+						role.Description += "x"
+						return errors.Join(err, tx.Roles().Put(ctx, role))
+					})
+					if err != nil {
+						t.Errorf("node %d, update %d: %v", n, i, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if got, err := open(t, dsn).Roles().Get(ctx, "counter"); err != nil || len(got.Description) != nodes*each {
+			t.Errorf("got %d updates, %v, want %d", len(got.Description), err, nodes*each)
+		}
+	})
+}

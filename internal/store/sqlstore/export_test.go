@@ -54,8 +54,8 @@ var (
 )
 
 const (
-	MaxRetries       = maxRetries
-	OperationTimeout = operationTimeout
+	MaxRetries      = maxRetries
+	MigrationLockID = migrationLockID
 )
 
 // Wait is how long a test waits for what must happen at once.

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -96,6 +97,46 @@ func TestMigrateConcurrently(t *testing.T) {
 			t.Errorf("got %d roles, %v, want 8", len(roles), err)
 		}
 	})
+}
+
+// TestMigrationLock: while one node migrates, another waits and changes nothing.
+func TestMigrationLock(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.PostgreSQL(t)
+	side := connect(t, dsn)
+	tx := side.begin(t)
+	tx.exec(t, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, sqlstore.MigrationLockID))
+	opened := make(chan error, 1)
+	go func() {
+		s, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: dsn})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	for tries := map[time.Time]bool{}; len(tries) < 3; {
+		var at sql.NullTime
+		err := side.QueryRowContext(t.Context(), `SELECT max(query_start) FROM pg_stat_activity
+			WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()`).Scan(&at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at.Valid {
+			tries[at.Time] = true
+		}
+		select {
+		case err := <-opened:
+			t.Fatalf("opened in spite of another node's migration: %v", err)
+		default:
+		}
+	}
+	if got, err := sqlstore.Status(t.Context(), sqlstore.Options{DSN: dsn}); err != nil || got.Version != 0 {
+		t.Errorf("status: got %+v, %v, want an empty database", got, err)
+	}
+	tx.rollback(t)
+	if err := <-opened; err != nil {
+		t.Errorf("open once the other one is done: %v", err)
+	}
 }
 
 func TestMigrationThatFails(t *testing.T) {

@@ -110,8 +110,11 @@ func testST10Serialization(t *testing.T) {
 			side.exec(t, `UPDATE clients SET token_ttl = 1000000 WHERE id = 'a'`)
 		}
 		client.TokenTTL += time.Second
-		_ = tx.Clients().Put(t.Context(), client) // even a change that overlooks the error is tried again
-		return tx.Append(t.Context(), store.Event{Action: "client.updated"})
+		if err := tx.Append(t.Context(), store.Event{Action: "client.updated"}); err != nil {
+			return err
+		}
+		_ = tx.Clients().Put(t.Context(), client)
+		return nil // even a change that overlooks the error is tried again
 	})
 	if err != nil || attempts != 2 {
 		t.Errorf("Update: got %v after %d attempts, want success at the second", err, attempts)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,7 @@ func readVersion(ctx context.Context, s store.Store) (int64, error) {
 func writeVersion(ctx context.Context, tx store.Store, kind int, version int64) (found int64, deletes bool, err error) {
 	next := clientOfVersion(version)
 	found, err = readVersion(ctx, tx)
+	runtime.Gosched()
 	if err != nil {
 		return 0, false, err
 	}

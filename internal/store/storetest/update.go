@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -178,6 +179,7 @@ func testUpdateConcurrent(t *testing.T, s store.Store) {
 			if err != nil {
 				return err
 			}
+			runtime.Gosched() // let others read the same
 			role.Description = strconv.Itoa(n + 1)
 			return tx.Roles().Put(ctx, role)
 		})
@@ -196,6 +198,7 @@ func testUpdateReadCheckInsert(t *testing.T, s store.Store) {
 
 func insertIfNone(ctx context.Context, tx store.Store, i int) error {
 	keys, err := tx.Keys().List(ctx, "", 1)
+	runtime.Gosched()
 	if err != nil || len(keys) > 0 {
 		return err
 	}
