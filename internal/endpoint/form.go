@@ -28,8 +28,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) (authority.Form, error) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			w.Header().Set("Connection", "close")
 			return nil, &status{code: http.StatusRequestEntityTooLarge, err: oauth.Errorf(oauth.InvalidRequest, "the body is larger than 64 KiB")}
 		}

@@ -267,7 +267,8 @@ func TestTwoReplicas(t *testing.T) {
 	t.Run("a token of one is good at the other, JWT and opaque", func(t *testing.T) {
 		two.active(t, "rs-a", one.token(t, "c-two", resourceA, "read"), true)
 		two.active(t, "rs-o", one.token(t, "c-opaque", resourceO, "read"), true)
-	})	t.Run("AS-27 another issuer over the same keys takes neither", func(t *testing.T) {
+	})
+	t.Run("AS-27 another issuer over the same keys takes neither", func(t *testing.T) {
 		other := serve(t, data, c, func(o *authority.Options) { o.Issuer = "https://other.example" })
 		for _, token := range []string{one.token(t, "c-opaque", resourceO, "read"), one.token(t, "c-two", resourceA, "read")} {
 			other.active(t, "rs-o", token, false)
