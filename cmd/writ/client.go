@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -43,25 +44,27 @@ func newClientCreate(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Register a client; its secret is shown this once",
-		Long: `Register a client that may ask for scopes of a resource, or that has roles. Its secret is shown this once; only a hash
-of it is kept.
+		Long: `Register a client that may ask for scopes of a resource, or that has roles. Its secret is
+shown this once; only a hash of it is kept.
 
-With --env FILE the client's variables are written to a file (mode 0600) for a shell to source, and the secret is not
-shown.`,
-		Example: `  writ client create billing --resource https://api.example.com --scope "orders:read orders:write"
+With --env FILE the client's variables are written to a file (mode 0600) for a shell to
+source, and the secret is not shown.`,
+		Example: `  writ client create billing --resource https://api.example.com --scope "orders:read"
   writ client create billing --role clerk --env billing.env
-  writ client create orders-api --resource-server https://api.example.com   # may introspect tokens for that API`,
+  writ client create orders-api --resource-server https://api.example.com   # to introspect`,
 		Args: exactArgs("NAME"),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&r.resource, "resource", "", "URI of the resource that it may ask tokens for")
-	flags.StringVar(&r.scope, "scope", "", "scopes of the resource that it may ask for, separated by spaces")
-	flags.StringVar(&r.defaults, "default-scope", "", "scopes it gets when it asks for none; all of --scope when left out, none with \"-\"")
-	flags.StringArrayVar(&r.roles, "role", nil, "role it has; may be repeated")
-	flags.StringArrayVar(&r.serves, "resource-server", nil, "resource whose API introspects as this client; may be repeated")
-	flags.StringVar(&r.authMethod, "auth-method", oauth.ClientSecretBasic, "how it authenticates: client_secret_basic or client_secret_post")
-	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; left to the resource when 0")
-	flags.StringVar(&r.env, "env", "", "write its variables, secret included, to this file")
+	flags.StringVar(&r.resource, "resource", "", "`URI` of the resource that it may ask tokens for")
+	flags.StringVar(&r.scope, "scope", "", "`SCOPES` of the resource that it may have, separated by spaces")
+	flags.StringVar(&r.defaults, "default-scope", "", "`SCOPES` when it asks for none: all of them, or \"-\" for none")
+	flags.StringArrayVar(&r.roles, "role", nil, "role that it has, by `NAME`; may be repeated")
+	flags.StringArrayVar(&r.serves, "resource-server", nil, "`URI` of a resource whose API introspects as it; may be repeated")
+	flags.StringVar(&r.authMethod, "auth-method", oauth.ClientSecretBasic, "`METHOD`: client_secret_basic or client_secret_post\n")
+	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
+	flags.StringVar(&r.env, "env", "", "write its variables, secret included, to this `FILE`")
+	_ = cmd.MarkFlagFilename("env") // fails only for a flag that is not there
+	complete(cmd, "auth-method", oauth.ClientSecretBasic, oauth.ClientSecretPost)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		metadata, err := r.metadata(args[0])
@@ -77,13 +80,14 @@ shown.`,
 			return err
 		}
 		issuer := admin.credential.Issuer
-		if r.env != "" {
-			return r.writeEnv(cmd.OutOrStdout(), made, issuer)
+		out := cmd.OutOrStdout()
+		switch {
+		case r.env != "":
+			return r.keep(out, *asJSON, made, issuer)
+		case *asJSON:
+			return writeJSON(out, made)
 		}
-		if *asJSON {
-			return writeJSON(cmd.OutOrStdout(), made)
-		}
-		return r.show(cmd.OutOrStdout(), made, issuer)
+		return r.show(out, made, issuer)
 	}
 	return cmd
 }
@@ -97,9 +101,9 @@ func (r *registration) metadata(name string) (oauth.ClientMetadata, error) {
 	case r.resource != "" && r.scope != "":
 		metadata.Grants = []oauth.Grant{{Resource: r.resource, Scopes: strings.Fields(r.scope), Defaults: r.defaultScopes()}}
 	case r.resource != "" || r.scope != "":
-		return metadata, usageError{fmt.Errorf("--resource and --scope go together\n      such as: --resource https://api.example.com --scope \"orders:read\"")}
+		return metadata, advise(usageError{errors.New("--resource and --scope go together")}, `such as: --resource https://api.example.com --scope "orders:read"`)
 	case len(r.roles) == 0 && len(r.serves) == 0:
-		return metadata, usageError{fmt.Errorf("say what the client may ask for: --resource URI --scope \"…\", or --role NAME")}
+		return metadata, advise(usageError{errors.New("it is not said what the client may ask for")}, `such as: --resource https://api.example.com --scope "orders:read", or --role clerk`)
 	}
 	return metadata, nil
 }
@@ -114,7 +118,8 @@ func (r *registration) defaultScopes() []string {
 	return strings.Fields(r.defaults)
 }
 
-func (r *registration) writeEnv(out io.Writer, made adminapi.Registered, issuer string) error {
+// keep writes the client's variables to a file, and says so without the secret.
+func (r *registration) keep(out io.Writer, asJSON bool, made adminapi.Registered, issuer string) error {
 	pairs := []string{"WRIT_ISSUER", issuer, "WRIT_CLIENT_ID", made.ID, "WRIT_CLIENT_SECRET", made.Secret.Reveal(), "WRIT_AUTH_METHOD", made.TokenEndpointAuthMethod}
 	if r.resource != "" {
 		pairs = append(pairs, "WRIT_RESOURCE", r.resource)
@@ -126,7 +131,11 @@ func (r *registration) writeEnv(out io.Writer, made adminapi.Registered, issuer 
 	if err := writeEnvironment(path, pairs...); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "Registered %s. Its variables, secret included, are in %s: source it, then: writ token\n", made.ID, r.env)
+	if asJSON {
+		return writeJSON(out, made.Client)
+	}
+	_, err = fmt.Fprintf(out, "Registered %s. Its variables, secret included, are in %s.\n\nA first token:\n\n  . %s\n  writ token\n",
+		made.ID, r.env, sourceable(r.env))
 	return err
 }
 
@@ -146,11 +155,9 @@ func (r *registration) show(out io.Writer, made adminapi.Registered, issuer stri
 	return err
 }
 
+// describeGrants says in a line what a client may do.
 func describeGrants(client adminapi.Client) string {
-	var parts []string
-	for _, grant := range client.Grants {
-		parts = append(parts, strings.Join(grant.Scopes, " ")+" at "+grant.Resource)
-	}
+	parts := describeGrantList(client.Grants)
 	for _, role := range client.Roles {
 		parts = append(parts, "role "+role)
 	}
@@ -158,6 +165,19 @@ func describeGrants(client adminapi.Client) string {
 		parts = append(parts, "introspect for "+uri)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// describeGrantList says in a few words each what grants hold; many scopes are only counted.
+func describeGrantList(grants []oauth.Grant) []string {
+	var parts []string
+	for _, grant := range grants {
+		scopes := strings.Join(grant.Scopes, " ")
+		if len(grant.Scopes) > 4 {
+			scopes = fmt.Sprintf("%d scopes", len(grant.Scopes))
+		}
+		parts = append(parts, scopes+" at "+grant.Resource)
+	}
+	return parts
 }
 
 func status(client adminapi.Client) string {
@@ -237,43 +257,32 @@ func showClient(out io.Writer, asJSON bool, client adminapi.Client) error {
 }
 
 func newClientDelete(as *operatorFlag) *cobra.Command {
-	return &cobra.Command{
+	return newDelete(as, &cobra.Command{
 		Use:     "delete NAME",
 		Short:   "Delete a client: its tokens are inactive, its ID is never given out again",
 		Example: "  writ client delete billing",
 		Args:    exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			admin, err := as.connect()
-			if err != nil {
-				return err
-			}
-			if err := admin.DeleteClient(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "Deleted "+args[0]+".")
-			return err
-		},
-	}
+	}, (*adminapi.Caller).DeleteClient)
 }
 
 // newClientState makes the commands that change whether a client gets tokens.
 func newClientState(as *operatorFlag, verb, short string, change func(*adminapi.Caller, context.Context, string) (adminapi.Client, error)) *cobra.Command {
-	return &cobra.Command{
-		Use:     verb + " NAME",
-		Short:   short,
-		Example: "  writ client " + verb + " billing",
-		Args:    exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			admin, err := as.connect()
-			if err != nil {
-				return err
-			}
-			client, err := change(admin.Caller, cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), client.ClientName+" ("+client.ID+") is "+status(client)+".")
+	cmd := &cobra.Command{Use: verb + " NAME", Short: short, Example: "  writ client " + verb + " billing", Args: exactArgs("NAME")}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		admin, err := as.connect()
+		if err != nil {
 			return err
-		},
+		}
+		client, err := change(admin.Caller, cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(cmd.OutOrStdout(), client)
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), client.ClientName+" ("+client.ID+") is "+status(client)+".")
+		return err
 	}
+	return cmd
 }

@@ -30,9 +30,11 @@ func newCurl() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "curl URL",
 		Short: "Call an API with a token",
-		Long: `Get a token as "writ token" does and call an API with it. The token is sent to the URL's own host and nowhere else.
+		Long: `Get a token as "writ token" does and call an API with it. The token is sent to the URL's
+own host and nowhere else.
 
-The exit code is 1 when the API answers with 400 or above; what a refusal means is told on standard error.`,
+The exit code is 1 when the API answers with 400 or above; what a refusal means is told on
+standard error.`,
 		Example: `  writ curl http://127.0.0.1:8082/orders
   writ curl -X POST -d '{"item":"book"}' http://127.0.0.1:8082/orders
   writ curl -v --scope orders:read http://127.0.0.1:8082/orders`,
@@ -43,10 +45,10 @@ The exit code is 1 when the API answers with 400 or above; what a refusal means 
 	}
 	c.want.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&c.method, "request", "X", "", "method; GET, or POST with --data")
-	flags.StringVarP(&c.data, "data", "d", "", "body; @FILE reads a file, @- standard input")
-	flags.StringArrayVarP(&c.headers, "header", "H", nil, "further header, 'Name: value'")
-	flags.StringVarP(&c.output, "output", "o", "", "file to write the body to")
+	flags.StringVarP(&c.method, "request", "X", "", "`METHOD`; GET, or POST with --data")
+	flags.StringVarP(&c.data, "data", "d", "", "`BODY`; @FILE reads a file, @- standard input")
+	flags.StringArrayVarP(&c.headers, "header", "H", nil, "further `HEADER`, 'Name: value'")
+	flags.StringVarP(&c.output, "output", "o", "", "`FILE` to write the body to")
 	flags.BoolVarP(&c.include, "include", "i", false, "write the answer's status and headers too")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "show the exchange, the token shortened, on standard error")
 	return cmd
@@ -152,13 +154,11 @@ func explainAnswer(response *http.Response) error {
 		switch oauth.Code(challenge.Parameters["error"]) {
 		case oauth.InsufficientScope:
 			return advise(err, "the token lacks a scope that this route needs: "+scope+
-				"\n      ask for it:  --scope "+quoted(scope)+"   (the client must have been granted it: writ client show NAME)")
+				"\nask for it with --scope "+quoted(scope)+"; the client must have been granted it: writ client show NAME")
 		case oauth.InvalidToken:
 			return advise(err, "the API does not accept the token: "+challenge.Parameters["error_description"]+
-				"\n      look at it:  writ token | writ token inspect")
+				"\nlook at it: writ token | writ token inspect")
 		}
 	}
 	return err
 }
-
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "") + "'" }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,9 +23,9 @@ func newDemo() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole flow once, and exit",
-		Long: `Start a server and an API on free ports of this machine, go through the whole flow with real requests, show each of them,
-and leave nothing behind: register, token, 200, no token 401, wrong scope 403, key rotated and still 200, client suspended
-and refused.
+		Long: `Start a server and an API on free ports of this machine, go through the whole flow with
+real requests, show each of them, and leave nothing behind: register, token, 200, no token
+401, wrong scope 403, key rotated and still 200, client suspended and refused.
 
 It exits with 1 if any answer is not the one expected.`,
 		Example: "  writ demo",
@@ -41,7 +42,7 @@ It exits with 1 if any answer is not the one expected.`,
 			}
 			defer func() { err = errors.Join(err, d.close()) }()
 			out := cmd.OutOrStdout()
-			story := &demo{dev: d, narrator: narrator{out: out, paint: paletteFor(out)}}
+			story := &demo{dev: d, narrator: narrator{out: out, paint: paletteFor(out), brief: true}}
 			return story.tell(cmd.Context())
 		},
 	}
@@ -53,27 +54,30 @@ type demo struct {
 	narrator narrator
 
 	step      int
-	exchanges int // shown in this step
-	clientID  string
-	secret    string
+	exchanges int    // shown in this step
+	caption   string // of the next exchange
+	billing   struct{ ID, secret string }
 	token     string
 }
 
 func (d *demo) tell(ctx context.Context) error {
 	paint := d.narrator.paint
 	out := d.narrator.out
-	fmt.Fprintf(out, "%s  Issuer %s, admin API %s, an API to protect %s\n", paint.bold("Writ, the whole flow."), d.issuer, d.operator.credential.Admin, d.apiURL)
+	fmt.Fprintf(out, "%s\n\n", paint.bold("Writ, the whole flow"))
+	if err := writeFields(out, "  issuer", d.issuer, "  admin API", d.operator.credential.Admin, "  an API to protect", d.apiURL); err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		title string
 		run   func(context.Context) error
 	}{
-		{"An operator registers a client: it may read orders, and no more", d.register},
+		{"An operator registers a client that may read orders, and no more", d.register},
 		{"The client asks for a token", d.askToken},
 		{"It calls the API with the token", d.call},
 		{"Someone calls without a token", d.callWithout},
 		{"The client tries what it was not granted", d.callBeyond},
-		{"The operator rotates the signing key: old tokens and new ones are good", d.rotate},
-		{"The operator suspends the client: no more tokens", d.suspend},
+		{"The operator rotates the signing key", d.rotate},
+		{"The operator suspends the client", d.suspend},
 	} {
 		d.step++
 		d.exchanges = 0
@@ -82,11 +86,25 @@ func (d *demo) tell(ctx context.Context) error {
 			return fmt.Errorf("step %d: %w", d.step, err)
 		}
 	}
-	fmt.Fprintf(out, "\n%s  Next: writ dev keeps this running for you; the README has an API of your own.\n", paint.green("✓ All as it should be."))
+	fmt.Fprintf(out, "\n%s\n\nNext: %s keeps this running for you; the README has an API of your own.\n",
+		paint.green("✓ All as it should be."), paint.bold(program()+" dev"))
 	return nil
 }
 
+// program is how this program was called, so that what it says to type next works as well.
+func program() string {
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		return os.Args[0]
+	}
+	return "writ"
+}
+
+// showing sets which members of JSON answers are shown from here on; all, without any.
+func (d *demo) showing(members ...string) { d.narrator.only = members }
+
 func (d *demo) register(ctx context.Context) error {
+	d.showing("client_id", "client_secret")
+	defer d.showing()
 	status, body, err := d.asOperator(ctx, "/admin/v1/clients", oauth.ClientMetadata{
 		ClientName: "billing",
 		Grants:     []oauth.Grant{{Resource: d.apiURL, Scopes: []string{scopeRead}, Defaults: []string{scopeRead}}},
@@ -101,7 +119,7 @@ func (d *demo) register(ctx context.Context) error {
 	if err := json.Unmarshal(body, &made); err != nil {
 		return err
 	}
-	d.clientID, d.secret = made.ID, made.Secret
+	d.billing.ID, d.billing.secret = made.ID, made.Secret
 	return expect(status, http.StatusCreated)
 }
 
@@ -134,6 +152,10 @@ func (d *demo) send(ctx context.Context, method, address, contentType string, bo
 	if d.exchanges++; d.exchanges > 1 {
 		fmt.Fprintln(d.narrator.out)
 	}
+	if d.caption != "" {
+		fmt.Fprintln(d.narrator.out, "  "+d.narrator.paint.dim(d.caption))
+		d.caption = ""
+	}
 	response, err := d.narrator.RoundTrip(request)
 	if err != nil {
 		return 0, nil, err
@@ -158,7 +180,7 @@ func (d *demo) requestToken(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	request.SetBasicAuth(d.clientID, d.secret)
+	request.SetBasicAuth(d.billing.ID, d.billing.secret)
 	status, body, err := d.send(ctx, http.MethodPost, d.issuer+"/token", "application/x-www-form-urlencoded", []byte(form), request.Header.Get("Authorization"))
 	if err != nil || status != http.StatusOK {
 		return status, err
@@ -184,24 +206,31 @@ func (d *demo) callBeyond(ctx context.Context) error {
 }
 
 func (d *demo) rotate(ctx context.Context) error {
+	d.showing("id", "status", "token_type", "expires_in")
+	defer d.showing()
 	status, _, err := d.asOperator(ctx, "/admin/v1/keys/rotate", map[string]any{"algorithm": "ES256", "now": true})
 	if err = errors.Join(err, expectDone(status)); err != nil {
 		return err
 	}
+	d.caption = "The token from before is still good:"
 	if err := d.call(ctx); err != nil {
 		return err
 	}
+	d.caption = "A new token has the new key:"
 	if err := d.askToken(ctx); err != nil {
 		return err
 	}
+	d.caption = "It is good as well:"
 	return d.call(ctx)
 }
 
 func (d *demo) suspend(ctx context.Context) error {
-	status, _, err := d.asOperator(ctx, "/admin/v1/clients/"+d.clientID+"/suspend", nil)
+	d.showing("client_id", "suspended")
+	status, _, err := d.asOperator(ctx, "/admin/v1/clients/"+d.billing.ID+"/suspend", nil)
 	if err = errors.Join(err, expectDone(status)); err != nil {
 		return err
 	}
+	d.showing()
 	status, err = d.requestToken(ctx)
 	return errors.Join(err, expect(status, http.StatusUnauthorized))
 }

@@ -26,20 +26,24 @@ func newDev() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run issuer, demo API and demo client on this machine, to try things",
-		Long: `Run everything that the flow needs on loopback, until it is interrupted: the issuer on port N, its admin API on N+1, and a
-demo API on N+2 with two routes, GET /orders (scope orders:read) and POST /orders (scope orders:write). A demo client is
-registered that has orders:read only.
+		Long: `Run everything that the flow needs on loopback, until it is interrupted: the issuer on port
+N, its admin API on N+1, and a demo API on N+2 with two routes, GET /orders (scope
+orders:read) and POST /orders (scope orders:write). A demo client is registered that has
+orders:read only.
 
-Nothing is written outside DIR. DIR/env holds the demo client's variables, to be sourced by a shell.`,
+Nothing is written outside DIR, and the next start goes on with what is there. DIR/env
+holds the demo client's variables, to be sourced by a shell.`,
 		Example: "  writ dev\n  writ dev --port 9000 --dir /tmp/writ",
 		Args:    noArgs,
 	}
-	dir := cmd.Flags().String("dir", devDirectory, "directory for everything that is kept")
-	port := cmd.Flags().Int("port", 8080, "port of the issuer; the next two are taken as well")
+	dir := cmd.Flags().String("dir", devDirectory, "`DIR` for everything that is kept")
+	port := cmd.Flags().Int("port", 8080, "port `N` of the issuer; 0: any free ones")
 	verbose := cmd.Flags().BoolP("verbose", "v", false, "show the server's log")
+	asJSON := jsonFlag(cmd)
+	_ = cmd.MarkFlagDirname("dir") // fails only for a flag that is not there
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *port < 1 || *port > 65533 {
-			return usageError{fmt.Errorf("--port %d: take one from 1 to 65533", *port)}
+		if *port < 0 || *port > 65533 {
+			return usageError{fmt.Errorf("--port %d: take one from 1 to 65533, or 0", *port)}
 		}
 		log := slog.New(slog.DiscardHandler)
 		if *verbose {
@@ -49,7 +53,9 @@ Nothing is written outside DIR. DIR/env holds the demo client's variables, to be
 		if err != nil {
 			return err
 		}
-		d.greet(cmd.OutOrStdout())
+		if err := d.greet(cmd.OutOrStdout(), *asJSON); err != nil {
+			return errors.Join(err, d.close())
+		}
 		return d.wait()
 	}
 	return cmd
@@ -60,6 +66,7 @@ type dev struct {
 	dir      string
 	issuer   string
 	operator *operator
+	clientID string // of the demo client
 	apiURL   string
 	api      *http.Server
 	env      string // file with the demo client's variables
@@ -104,20 +111,22 @@ func loopback(port, n int) string {
 func explainStart(err error, dir string, port int) error {
 	switch {
 	case strings.Contains(err.Error(), "address already in use"):
-		return advise(err, fmt.Sprintf("another program has one of the ports %d to %d: take others with --port", port, port+2))
+		return advise(err, fmt.Sprintf("another program, or another `writ dev`, has one of the ports %d to %d: take others with --port", port, port+2))
 	case strings.Contains(err.Error(), "in use"):
-		return advise(err, "is `writ dev` running already? take another directory with --dir")
+		return advise(err, "is `writ dev` running in this directory already? a second one takes --dir and --port of its own")
 	case strings.Contains(err.Error(), "root key"):
-		return advise(err, "to begin anew: rm -r "+dir)
+		return advise(err, beginAnew(dir))
 	}
 	return err
 }
+
+func beginAnew(dir string) string { return "to begin anew, with everything in it lost: rm -r " + dir }
 
 // prepare starts the demo API and registers it and its client, through the admin API as anyone would.
 func (d *dev) prepare(ctx context.Context, apiListener net.Listener, adminURL string) error {
 	credential, err := readOperator(filepath.Join(d.dir, operatorFile))
 	if err != nil {
-		return err
+		return advise(err, beginAnew(d.dir))
 	}
 	credential.Issuer, credential.Admin = d.issuer, adminURL
 	if d.operator, err = newOperator(credential); err != nil {
@@ -179,9 +188,16 @@ func (d *dev) writeEnv(clientID, secret string) error {
 	if err != nil {
 		return err
 	}
-	return writeEnvironment(d.env,
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	d.clientID = clientID
+	return writePrivate(d.env, []byte(environmentLines(
 		"WRIT_ISSUER", d.issuer, "WRIT_CLIENT_ID", clientID, "WRIT_CLIENT_SECRET", secret,
-		"WRIT_RESOURCE", d.apiURL, "WRIT_API", d.apiURL, operatorVariable, operator)
+		"WRIT_RESOURCE", d.apiURL, "WRIT_API", d.apiURL, operatorVariable, operator)+
+		// Whoever sources this is about to run writ.
+		"command -v writ >/dev/null || export PATH="+quoted(filepath.Dir(program))+`:"$PATH"`+"\n"))
 }
 
 // wait returns when the server stops.
@@ -202,21 +218,27 @@ func (d *dev) close() error {
 }
 
 // greet says what runs where, and the four commands to try.
-func (d *dev) greet(out io.Writer) {
+func (d *dev) greet(out io.Writer, asJSON bool) error {
+	admin := d.operator.credential.Admin
+	if asJSON {
+		return writeJSON(out, map[string]string{
+			"issuer": d.issuer, "admin": admin, "api": d.apiURL, "client_id": d.clientID, "env": d.env,
+		})
+	}
 	paint := paletteFor(out)
-	command := func(text, why string) {
-		fmt.Fprintf(out, "  %s  %s\n", paint.bold(fmt.Sprintf("%-62s", text)), paint.dim(why))
-	}
 	fmt.Fprintf(out, "%s\n\n", paint.bold("Writ is running, on this machine only."))
-	_ = writeFields(out, "  issuer", d.issuer, "  admin API", d.operator.credential.Admin, "  demo API", d.apiURL+"   GET /orders (orders:read), POST /orders (orders:write)",
-		"  demo client", demoClientName+"   may: orders:read", "  files", d.dir) // to a terminal
-	fmt.Fprintf(out, "\nTry, in another terminal:\n\n")
-	command(". "+d.env, "who you are, for the commands below")
-	command("writ token | writ token inspect", "get a token and look inside")
-	command("writ curl $WRIT_API/orders", "call the API: 200")
-	command(`writ curl -X POST -d '{"item":"quill"}' $WRIT_API/orders`, "refused: no orders:write")
-	fmt.Fprintf(out, "\n%s\n", paint.dim("Stop with Ctrl-C. To begin anew, remove "+d.dir+"."))
-	if _, err := os.Stat(d.env); err != nil {
-		fmt.Fprintln(out, paint.red(err.Error()))
+	err := writeFields(out, "  issuer", d.issuer, "  admin API", admin,
+		"  demo API", d.apiURL+"   GET /orders (orders:read), POST /orders (orders:write)",
+		"  demo client", demoClientName+"   may: orders:read", "  files", d.dir)
+	fmt.Fprintf(out, "\nTry, in another terminal, in this directory:\n\n")
+	for _, try := range [][2]string{
+		{". " + sourceable(d.env), "who you are, for the commands below"},
+		{"writ token | writ token inspect", "get a token and look inside"},
+		{"writ curl $WRIT_API/orders", "call the API: 200"},
+		{`writ curl -X POST -d '{"item":"quill"}' $WRIT_API/orders`, "refused: no orders:write"},
+	} {
+		fmt.Fprintf(out, "  %s  %s\n", paint.bold(fmt.Sprintf("%-57s", try[0])), paint.dim(try[1]))
 	}
+	fmt.Fprintf(out, "\n%s\n", paint.dim("Stop with Ctrl-C. To begin anew, remove "+d.dir+"."))
+	return err
 }

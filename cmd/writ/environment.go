@@ -14,11 +14,14 @@ const (
 	devDirectory  = ".writ-dev"
 )
 
-// devEnvironment takes the variables of ./.writ-dev/env where the environment names no client, so that `writ token` works
-// beside a running `writ dev` without sourcing anything.
+// devEnvironment takes the variables of ./.writ-dev/env where the environment names neither issuer nor client, so that
+// `writ token` works beside a running `writ dev` without sourcing anything. It never completes what the environment
+// began: the demo client's secret is for its own issuer.
 func devEnvironment() error {
-	if os.Getenv("WRIT_CLIENT_ID") != "" {
-		return nil
+	for _, name := range []string{"WRIT_ISSUER", "WRIT_CLIENT_ID", "WRIT_CLIENT_SECRET", "WRIT_CLIENT_SECRET_FILE"} {
+		if os.Getenv(name) != "" {
+			return nil
+		}
 	}
 	values, err := readEnvironment(filepath.Join(devDirectory, "env"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -37,7 +40,7 @@ func devEnvironment() error {
 	return nil
 }
 
-// readEnvironment reads a file of lines `export NAME='value'`, as `writ dev` writes it.
+// readEnvironment reads the lines `export WRIT_NAME='value'` of a file, as `writ dev` writes it.
 func readEnvironment(path string) (map[string]string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -48,20 +51,38 @@ func readEnvironment(path string) (map[string]string, error) {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		name, value, found := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "=")
-		if found && !strings.HasPrefix(name, "#") {
+		if found && strings.HasPrefix(name, "WRIT_") {
 			values[name] = strings.Trim(value, "'")
 		}
 	}
 	return values, lines.Err()
 }
 
-// writeEnvironment writes such a file, for its owner alone. No value of ours has a quote in it.
+// writeEnvironment writes such a file, for its owner alone.
 func writeEnvironment(path string, pairs ...string) error {
+	return writePrivate(path, []byte(environmentLines(pairs...)))
+}
+
+func environmentLines(pairs ...string) string {
 	var text strings.Builder
 	for i := 0; i+1 < len(pairs); i += 2 {
-		text.WriteString("export " + pairs[i] + "='" + strings.ReplaceAll(pairs[i+1], "'", "") + "'\n")
+		text.WriteString("export " + pairs[i] + "=" + quoted(pairs[i+1]) + "\n")
 	}
-	return writePrivate(path, []byte(text.String()))
+	return text.String()
+}
+
+// quoted makes a text one word for a shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// sourceable is how a shell's "." is told of a file: a name without a slash would be looked for in PATH.
+func sourceable(path string) string {
+	if !strings.ContainsRune(path, '/') {
+		path = "./" + path
+	}
+	if strings.ContainsAny(path, " '\"\\$*?&;()<>|`#~") {
+		return quoted(path)
+	}
+	return path
 }
 
 // writePrivate replaces a file with one that only its owner can read; readers see the old or the new one, whole.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,16 +15,18 @@ import (
 )
 
 // A narrator shows HTTP exchanges to people: the request line, the headers that matter, the status, the body, and what a
-// token says. Secrets are never shown, tokens only by their first letters.
+// token says. Secrets are never shown, tokens only by their first and last letters.
 type narrator struct {
 	out   io.Writer
 	paint palette
+	brief bool     // leaves out headers that every exchange has
+	only  []string // members of JSON answers that are shown, and no lists; everything when empty
 }
 
-// told are the headers of a request and an answer that matter in this flow.
+// Headers that matter in this flow.
 var (
-	toldRequest  = []string{"Authorization", "Content-Type"}
-	toldResponse = []string{"Content-Type", "Cache-Control", "Www-Authenticate", "Retry-After", "Allow"}
+	telling = []string{"Authorization", "Www-Authenticate", "Retry-After", "Allow"}
+	usual   = []string{"Content-Type", "Cache-Control"}
 )
 
 // RoundTrip sends a request and shows it and its answer. It is an http.RoundTripper for the programs of this package.
@@ -43,11 +44,7 @@ func (n narrator) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (n narrator) request(r *http.Request) error {
 	fmt.Fprintf(n.out, "  → %s %s\n", n.paint.bold(r.Method+" "+r.URL.RequestURI()), n.paint.dim("at "+r.URL.Host))
-	for _, name := range toldRequest {
-		for _, value := range r.Header.Values(name) {
-			fmt.Fprintf(n.out, "    %s %s\n", n.paint.dim(name+":"), maskAuthorization(value))
-		}
-	}
+	n.headers(r.Header)
 	if r.Body == nil {
 		return nil
 	}
@@ -70,20 +67,35 @@ func (n narrator) response(response *http.Response) error {
 		paint = n.paint.yellow
 	}
 	fmt.Fprintf(n.out, "  ← %s\n", paint(response.Status))
-	for _, name := range toldResponse {
-		for _, value := range response.Header.Values(name) {
-			fmt.Fprintf(n.out, "    %s %s\n", n.paint.dim(strings.ReplaceAll(name, "Www", "WWW")+":"), value)
-		}
-	}
+	n.headers(response.Header)
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
 		return err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
-	if len(body) > 0 {
-		fmt.Fprintln(n.out, indent(pretty(body)))
+	if text := pretty(body, n.only...); text != "" && text != "{}" {
+		fmt.Fprintln(n.out, indent(text))
 	}
 	return nil
+}
+
+func (n narrator) headers(header http.Header) {
+	names := telling
+	if !n.brief {
+		names = append(names[:len(names):len(names)], usual...)
+	}
+	for _, name := range names {
+		for _, value := range header.Values(name) {
+			switch name {
+			case "Authorization":
+				value = maskAuthorization(value)
+			case "Www-Authenticate": // long: one parameter a line
+				name = "WWW-Authenticate"
+				value = strings.ReplaceAll(value, `", `, "\",\n  ")
+			}
+			fmt.Fprintln(n.out, indent(n.paint.dim(name+":")+" "+value))
+		}
+	}
 }
 
 // token shows what a JWT says. It verifies nothing.
@@ -92,8 +104,10 @@ func (n narrator) token(token string) {
 	if err != nil {
 		return
 	}
-	fmt.Fprintln(n.out, "    "+n.paint.dim("the token says (typ "+parsed.Type+", "+parsed.Algorithm+", key "+parsed.KeyID+")"))
-	fmt.Fprintln(n.out, n.paint.cyan(indent(withTimes(pretty(parsed.Payload)))))
+	fmt.Fprintln(n.out, "    "+n.paint.dim("the token says (typ "+parsed.Type+", alg "+parsed.Algorithm+", kid "+parsed.KeyID+")"))
+	if !n.brief || len(n.only) == 0 {
+		fmt.Fprintln(n.out, n.paint.cyan(indent(withTimes(pretty(parsed.Payload)))))
+	}
 }
 
 // maskAuthorization shows who a header speaks for and hides what proves it.
@@ -116,46 +130,87 @@ func shorten(token string) string {
 	if len(token) <= 24 {
 		return token
 	}
-	return fmt.Sprintf("%s… (%d characters)", token[:16], len(token))
+	return fmt.Sprintf("%s…%s (%d characters)", token[:10], token[len(token)-6:], len(token))
 }
 
 // secretMembers are members of JSON answers that hold what must not be shown.
 var secretMembers = []string{"client_secret", "access_token"}
 
-// pretty indents JSON and hides secrets in it; anything else it returns as it is, form bodies without their secret.
-func pretty(body []byte) string {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(body, &members) == nil {
-		for _, name := range secretMembers {
-			var value string
-			if json.Unmarshal(members[name], &value) == nil && value != "" {
-				body = bytes.ReplaceAll(body, []byte(value), []byte(hide(name, value)))
-			}
-		}
+// width is how wide a line of JSON may be, so that with what stands before it a terminal of 100 columns has room.
+const width = 90
+
+// pretty lays out JSON, of an object only the named members if there are any names, and hides secrets in it. Anything
+// else it returns as it is.
+func pretty(body []byte, only ...string) string {
+	text := strings.TrimRight(string(body), "\n")
+	switch {
+	case !json.Valid(body):
+		return text
+	case strings.HasPrefix(text, "[") && len(only) > 0:
+		return ""
 	}
-	var out bytes.Buffer
-	if json.Indent(&out, body, "", "  ") != nil {
-		return strings.TrimRight(string(body), "\n")
-	}
-	return innermost.ReplaceAllStringFunc(strings.TrimRight(out.String(), "\n"), func(value string) string {
-		if line := space.ReplaceAllString(value, " "); len(line) <= 100 {
-			return line
-		}
-		return value
-	})
+	return layout(json.RawMessage(text), 0, only)
 }
 
-// Short lists and objects of plain values are written on one line.
-var (
-	innermost = regexp.MustCompile(`\[[^\[\]{}]*\]|{[^\[\]{}]*}`)
-	space     = regexp.MustCompile(`\s+`)
-)
-
-func hide(name, value string) string {
-	if name == "access_token" {
-		return shorten(value)
+// layout writes a JSON value on one line where it fits behind indent columns, else one member a line.
+func layout(value json.RawMessage, indent int, only []string) string {
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	opening, err := decoder.Token()
+	delim, nested := opening.(json.Delim)
+	if err != nil || !nested {
+		return string(value)
 	}
-	return value[:min(8, len(value))] + "••••••"
+	var parts []string
+	for decoder.More() {
+		prefix, name := "", ""
+		if delim == '{' {
+			token, _ := decoder.Token() // valid, as the caller knows
+			name = token.(string)
+			prefix = `"` + name + `": `
+		}
+		var member json.RawMessage
+		_ = decoder.Decode(&member) // valid, too
+		if len(only) > 0 && name != "" && !slices.Contains(only, name) {
+			continue
+		}
+		parts = append(parts, prefix+layout(hide(name, member), indent+2+len(prefix), nil))
+	}
+	return join(delim, parts, indent, len(only) > 0)
+}
+
+// join puts the members of an object or an array together; an object that is shown in part ends in dots.
+func join(delim json.Delim, parts []string, indent int, partly bool) string {
+	closing := map[json.Delim]string{'{': "}", '[': "]"}[delim]
+	if len(parts) == 0 {
+		return delim.String() + closing
+	}
+	if partly {
+		parts = append(parts, "…")
+	}
+	line := strings.Join(parts, ", ")
+	if delim == '{' {
+		line = " " + line + " "
+	}
+	line = delim.String() + line + closing
+	if !strings.Contains(line, "\n") && indent+len(line) <= width {
+		return line
+	}
+	for i := range parts {
+		parts[i] = strings.ReplaceAll(parts[i], "\n", "\n  ")
+	}
+	return delim.String() + "\n  " + strings.Join(parts, ",\n  ") + "\n" + closing
+}
+
+// hide returns a member as it may be shown: of a secret only what kind it is, of a token its ends.
+func hide(name string, member json.RawMessage) json.RawMessage {
+	var text string
+	if !slices.Contains(secretMembers, name) || json.Unmarshal(member, &text) != nil {
+		return member
+	}
+	if name == "access_token" {
+		return json.RawMessage(`"` + shorten(text) + `"`)
+	}
+	return json.RawMessage(`"` + text[:min(8, len(text))] + `••••••"`)
 }
 
 // withTimes writes behind the dates of a token what they mean.

@@ -51,13 +51,15 @@ func newKeyRotate(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Announce a new signing key",
-		Long: `Make a new key. It is published at once and signs when every validator has had time to see it; the old one is published
-until its last token is dead. Keys rotate by themselves: this is for when you do not want to wait.`,
+		Long: `Make a new key. It is published at once and signs when every validator has had time to see
+it; the old one is published until its last token is dead. Keys rotate by themselves: this
+is for when you do not want to wait.`,
 		Example: "  writ key rotate\n  writ key rotate --algorithm RS256\n  writ key rotate --now",
 		Args:    noArgs,
 	}
-	cmd.Flags().StringVar(&rotation.Algorithm, "algorithm", "ES256", "whose key to rotate; XC20P for the one that seals opaque tokens")
-	cmd.Flags().BoolVar(&rotation.Now, "now", false, "sign with it at once: validators must fetch the key set to know it")
+	cmd.Flags().StringVar(&rotation.Algorithm, "algorithm", "ES256", "`ALG` whose key to rotate; XC20P seals opaque tokens\n")
+	complete(cmd, "algorithm", "ES256", "Ed25519", "EdDSA", "PS256", "RS256", "XC20P")
+	cmd.Flags().BoolVar(&rotation.Now, "now", false, "sign with it at once: APIs must fetch the key set to know it")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		admin, err := as.connect()
@@ -78,23 +80,13 @@ until its last token is dead. Keys rotate by themselves: this is for when you do
 }
 
 func newKeyRevoke(as *operatorFlag) *cobra.Command {
-	return &cobra.Command{
+	return newOrder(as, &cobra.Command{
 		Use:   "revoke KEY-ID",
 		Short: "Withdraw a key at once, and with it all its tokens",
-		Long: `Withdraw a key that is no longer to be trusted: it signs nothing more and is no longer published, so that its tokens are
-refused wherever the key set is fetched again. If it was signing, a new key takes over in the same step.`,
+		Long: `Withdraw a key that is no longer to be trusted: it signs nothing more and is no longer
+published, so that its tokens are refused wherever the key set is fetched again. If it was
+signing, a new key takes over in the same step.`,
 		Example: "  writ key list\n  writ key revoke 5xq7lkcjm2a4o3sd",
 		Args:    exactArgs("KEY-ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			admin, err := as.connect()
-			if err != nil {
-				return err
-			}
-			if err := admin.RevokeKey(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "Revoked "+args[0]+". Its tokens are refused wherever the key set is fetched again.")
-			return err
-		},
-	}
+	}, "revoked", "Revoked %s. Its tokens are refused wherever the key set is fetched again.\n", (*adminapi.Caller).RevokeKey)
 }

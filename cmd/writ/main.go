@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/oauth"
 )
 
 // version is set by the build (see Makefile).
@@ -33,14 +37,7 @@ func run() int {
 	if err == nil {
 		return exitDone
 	}
-	var silent silentError
-	if !errors.As(err, &silent) {
-		fmt.Fprintln(os.Stderr, "writ: "+err.Error())
-	}
-	var advised *adviceError
-	if errors.As(err, &advised) {
-		fmt.Fprintln(os.Stderr, "      "+advised.advice)
-	}
+	report(os.Stderr, err)
 	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
 	}
@@ -54,7 +51,9 @@ func newRoot() *cobra.Command {
 		Long: `Writ is an OAuth 2.0 authorization server made only for machine-to-machine access.
 
 New here?  writ demo   shows the whole flow once and exits
-           writ dev    keeps it running, for your own experiments`,
+           writ dev    keeps it running, for your own experiments
+
+Exit codes: 0 done, 1 failed, 2 put wrongly.`,
 		Example:       "  writ demo\n  writ dev",
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -62,9 +61,10 @@ New here?  writ demo   shows the whole flow once and exits
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w\n      see: %s --help", err, cmd.CommandPath())}
+		return advise(usageError{err}, "see: "+cmd.CommandPath()+" --help")
 	})
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is ours
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddGroup(
 		&cobra.Group{ID: "start", Title: "Start:"},
 		&cobra.Group{ID: "registry", Title: "Registry (talks to the running server's admin API):"},
@@ -80,9 +80,9 @@ New here?  writ demo   shows the whole flow once and exits
 	add("start", newDemo(), newDev(), newInit(), newServe())
 	add("registry", newClient(), newResource(), newRole(), newKey())
 	add("use", newToken(), newCurl())
-	add("operate", newConfig(), newMigrate(), newVersion())
-	root.SetHelpCommandGroupID("operate")
-	root.SetCompletionCommandGroupID("operate")
+	help := newHelp()
+	add("operate", newConfig(), newMigrate(), newVersion(), newCompletion(), help)
+	root.SetHelpCommand(help)
 	return root
 }
 
@@ -105,19 +105,61 @@ func (a *adviceError) Unwrap() error { return a.error }
 // advise adds to an error what to do next.
 func advise(err error, advice string) error { return &adviceError{err, advice} }
 
+// report tells a person what failed and, below it, what to do next.
+func report(w io.Writer, err error) {
+	if _, told := errors.AsType[silentError](err); told {
+		return
+	}
+	lines := err.Error()
+	if advice := adviceFor(err); advice != "" {
+		lines += "\n" + advice
+	}
+	fmt.Fprintln(w, "writ: "+strings.ReplaceAll(lines, "\n", "\n      "))
+}
+
+// adviceFor returns the advice that an error brought along, or what helps with errors that any command can have.
+func adviceFor(err error) string {
+	if advised, ok := errors.AsType[*adviceError](err); ok {
+		return advised.advice
+	}
+	switch {
+	case errors.Is(err, oauth.InvalidClient):
+		return "name another operator's credential with --operator FILE, or make a new one, with the server stopped: writ init --new-operator"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "is the server running? start it in this directory: writ dev, or writ serve"
+	}
+	return ""
+}
+
 // noArgs and exactArgs are cobra's checks with our exit code and a way out.
 func noArgs(cmd *cobra.Command, args []string) error { return exactArgs()(cmd, args) }
 
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < len(names):
-			return usageError{fmt.Errorf("%s is missing\n      usage: %s", names[len(args)], cmd.UseLine())}
-		case len(args) > len(names) && cmd.HasSubCommands():
-			return usageError{fmt.Errorf("unknown command %q for %q\n      see: %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
-		case len(args) > len(names):
-			return usageError{fmt.Errorf("unexpected argument %q\n      usage: %s", args[len(names)], cmd.UseLine())}
+		if len(args) < len(names) {
+			return advise(usageError{errors.New(names[len(args)] + " is missing")}, "usage: "+cmd.UseLine())
 		}
-		return nil
+		return atMostArgs(len(names))(cmd, args)
 	}
+}
+
+func atMostArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) <= n:
+			return nil
+		case cmd.HasSubCommands():
+			return unknownCommand(args[0], cmd)
+		}
+		return advise(usageError{fmt.Errorf("unexpected argument %q", args[n])}, "usage: "+cmd.UseLine())
+	}
+}
+
+func unknownCommand(name string, parent *cobra.Command) error {
+	err := usageError{fmt.Errorf("unknown command %q for %q", name, parent.CommandPath())}
+	parent.SuggestionsMinimumDistance = 2
+	if near := parent.SuggestionsFor(name); len(near) > 0 {
+		return advise(err, "did you mean: "+parent.CommandPath()+" "+strings.Join(near, ", "))
+	}
+	return advise(err, "see: "+parent.CommandPath()+" --help")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,7 +28,33 @@ const operatorVariable = "WRIT_OPERATOR_FILE"
 type operatorFlag struct{ file string }
 
 func (o *operatorFlag) flags(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVar(&o.file, "operator", "", "file with the operator's credential ("+operatorVariable+"); else that of ./writ-data or ./.writ-dev")
+	cmd.PersistentFlags().StringVar(&o.file, "operator", "", "`FILE` with the operator's credential ("+operatorVariable+");\nelse that of ./writ-data or ./.writ-dev")
+	_ = cmd.MarkPersistentFlagFilename("operator", "json") // fails only for a flag that is not there
+}
+
+// newDelete gives a command that deletes what is named its work.
+func newDelete(as *operatorFlag, cmd *cobra.Command, remove func(*adminapi.Caller, context.Context, string) error) *cobra.Command {
+	return newOrder(as, cmd, "deleted", "Deleted %s.\n", remove)
+}
+
+// newOrder gives a command that has one argument and answers nothing its work, and what it says when that is done.
+func newOrder(as *operatorFlag, cmd *cobra.Command, done, text string, order func(*adminapi.Caller, context.Context, string) error) *cobra.Command {
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		if err := order(admin.Caller, cmd.Context(), args[0]); err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(cmd.OutOrStdout(), map[string]string{done: args[0]})
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), text, args[0])
+		return err
+	}
+	return cmd
 }
 
 // An operator is someone who speaks to the admin API of a running server. The CLI never opens the database itself.

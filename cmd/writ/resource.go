@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -32,16 +33,18 @@ func newResourceCreate(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create URI",
 		Short: "Register a protected API and the scopes it knows",
-		Example: `  writ resource create https://api.example.com --scope "orders:read=Look at orders" --scope orders:write
+		Example: `  writ resource create https://api.example.com --scope "orders:read=Look at orders"
   writ resource create https://ledger.example.com --scope post --algorithm Ed25519 --ttl 1m
   writ resource create https://legacy.example.com --scope read --format opaque`,
 		Args: exactArgs("URI"),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&settings.Name, "name", "", "what people call it")
+	flags.StringVar(&settings.Name, "name", "", "what people call it, a `TEXT`")
 	flags.StringArrayVar(&scopes, "scope", nil, "scope it knows, `NAME=DESCRIPTION` or NAME; may be repeated")
-	flags.StringVar(&settings.Format, "format", "jwt", "its tokens: jwt or opaque")
-	flags.StringVar(&settings.Algorithm, "algorithm", "ES256", "signs its tokens: ES256, Ed25519, EdDSA, PS256 or RS256")
+	flags.StringVar(&settings.Format, "format", "jwt", "`FORMAT` of its tokens: jwt or opaque")
+	flags.StringVar(&settings.Algorithm, "algorithm", "ES256", "`ALG` that signs its tokens: ES256, Ed25519, EdDSA, PS256, RS256\n")
+	complete(cmd, "format", "jwt", "opaque")
+	complete(cmd, "algorithm", "ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 	flags.DurationVar(&ttl, "ttl", 0, "life of its tokens, such as 2m; the server's default when 0")
 	flags.BoolVar(&settings.MultipleAudiences, "multiple-audiences", false, "let a token name other resources beside it")
 	asJSON := jsonFlag(cmd)
@@ -52,7 +55,7 @@ func newResourceCreate(as *operatorFlag) *cobra.Command {
 			settings.Scopes = append(settings.Scopes, adminapi.Scope{Name: name, Description: description})
 		}
 		if len(scopes) == 0 {
-			return usageError{fmt.Errorf("say which scopes it knows: --scope \"orders:read=Look at orders\"")}
+			return advise(usageError{errors.New("it is not said which scopes the API knows")}, `such as: --scope "orders:read=Look at orders"`)
 		}
 		admin, err := as.connect()
 		if err != nil {
@@ -65,7 +68,7 @@ func newResourceCreate(as *operatorFlag) *cobra.Command {
 		if *asJSON {
 			return writeJSON(cmd.OutOrStdout(), made)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Registered %s (%s). Let a client have it: writ client create NAME --resource %s --scope %s\n",
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Registered %s with %s.\n\nLet a client have it:\n\n  writ client create NAME --resource %s --scope %s\n",
 			made.URI, describeScopes(made), made.URI, quoted(made.Scopes[0].Name))
 		return err
 	}
@@ -73,6 +76,9 @@ func newResourceCreate(as *operatorFlag) *cobra.Command {
 }
 
 func describeScopes(resource adminapi.Resource) string {
+	if len(resource.Scopes) > 4 {
+		return fmt.Sprintf("%d scopes", len(resource.Scopes))
+	}
 	var names []string
 	for _, scope := range resource.Scopes {
 		names = append(names, scope.Name)
@@ -103,7 +109,9 @@ func newResourceList(as *operatorFlag) *cobra.Command {
 }
 
 func newResourceShow(as *operatorFlag) *cobra.Command {
-	cmd := &cobra.Command{Use: "show URI", Short: "Show a resource", Example: "  writ resource show https://api.example.com", Args: exactArgs("URI")}
+	cmd := &cobra.Command{
+		Use: "show URI", Short: "Show a resource", Example: "  writ resource show https://api.example.com", Args: exactArgs("URI"),
+	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		admin, err := as.connect()
@@ -138,21 +146,10 @@ func showResource(out io.Writer, resource adminapi.Resource) error {
 }
 
 func newResourceDelete(as *operatorFlag) *cobra.Command {
-	return &cobra.Command{
+	return newDelete(as, &cobra.Command{
 		Use:     "delete URI",
 		Short:   "Delete a resource that no client and no role names any more",
 		Example: "  writ resource delete https://api.example.com",
 		Args:    exactArgs("URI"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			admin, err := as.connect()
-			if err != nil {
-				return err
-			}
-			if err := admin.DeleteResource(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "Deleted "+args[0]+".")
-			return err
-		},
-	}
+	}, (*adminapi.Caller).DeleteResource)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,13 +15,13 @@ func newRole() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "role",
 		Short:   "Name bundles of scopes",
-		Example: "  writ role create clerk --grant \"https://api.example.com:orders:read orders:write\"",
+		Example: "  writ role create clerk --grant \"https://api.example.com=orders:read orders:write\"\n  writ role list",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var as operatorFlag
 	as.flags(cmd)
-	cmd.AddCommand(newRoleCreate(&as), newRoleList(&as))
+	cmd.AddCommand(newRoleCreate(&as), newRoleList(&as), newRoleShow(&as), newRoleDelete(&as))
 	return cmd
 }
 
@@ -30,17 +31,20 @@ func newRoleCreate(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a role: a named bundle of scopes on resources",
-		Long: `Make a role. Clients that have it may ask for its scopes, get them when they ask for none, and their tokens carry its
-name in the claim "roles".`,
-		Example: `  writ role create clerk --grant "https://api.example.com=orders:read orders:write" --description "Works on orders"
+		Long: `Make a role. Clients that have it may ask for its scopes, get them when they ask for none,
+and their tokens carry its name in the claim "roles".`,
+		Example: `  writ role create clerk --grant "https://api.example.com=orders:read orders:write"
   writ client create billing --role clerk`,
 		Args: exactArgs("NAME"),
 	}
 	cmd.Flags().StringArrayVar(&grants, "grant", nil, "`RESOURCE=SCOPES`, the scopes separated by spaces; may be repeated")
-	cmd.Flags().StringVar(&settings.Description, "description", "", "what it is for")
+	cmd.Flags().StringVar(&settings.Description, "description", "", "what it is for, a `TEXT`")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		settings.Name = args[0]
+		if len(grants) == 0 {
+			return advise(usageError{errors.New("it is not said what the role may do")}, `such as: --grant "https://api.example.com=orders:read orders:write"`)
+		}
 		for _, text := range grants {
 			grant, err := parseGrant(text)
 			if err != nil {
@@ -59,7 +63,7 @@ name in the claim "roles".`,
 		if *asJSON {
 			return writeJSON(cmd.OutOrStdout(), made)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made role %s. Let a client have it: writ client create NAME --role %s\n", made.Name, made.Name)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made role %s.\n\nLet a client have it:\n\n  writ client create NAME --role %s\n", made.Name, made.Name)
 		return err
 	}
 	return cmd
@@ -68,7 +72,7 @@ name in the claim "roles".`,
 func parseGrant(text string) (oauth.Grant, error) {
 	i := strings.LastIndexByte(text, '=')
 	if i <= 0 || strings.TrimSpace(text[i+1:]) == "" {
-		return oauth.Grant{}, usageError{fmt.Errorf("--grant %q: write RESOURCE=SCOPES, such as \"https://api.example.com=orders:read orders:write\"", text)}
+		return oauth.Grant{}, advise(usageError{fmt.Errorf("--grant %q is not RESOURCE=SCOPES", text)}, `such as: --grant "https://api.example.com=orders:read orders:write"`)
 	}
 	scopes := strings.Fields(text[i+1:])
 	return oauth.Grant{Resource: text[:i], Scopes: scopes, Defaults: scopes}, nil
@@ -89,13 +93,42 @@ func newRoleList(as *operatorFlag) *cobra.Command {
 				return err
 			}
 			all = append(all, role)
-			var parts []string
-			for _, grant := range role.Grants {
-				parts = append(parts, strings.Join(grant.Scopes, " ")+" at "+grant.Resource)
-			}
-			rows = append(rows, []string{role.Name, role.Description, strings.Join(parts, "; ")})
+			rows = append(rows, []string{role.Name, role.Description, strings.Join(describeGrantList(role.Grants), "; ")})
 		}
 		return writeList(cmd.OutOrStdout(), *asJSON, all, []string{"NAME", "DESCRIPTION", "GRANTS"}, rows)
 	}
 	return cmd
+}
+
+func newRoleShow(as *operatorFlag) *cobra.Command {
+	cmd := &cobra.Command{Use: "show NAME", Short: "Show a role", Example: "  writ role show clerk", Args: exactArgs("NAME")}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		role, err := admin.Role(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(cmd.OutOrStdout(), role)
+		}
+		fields := []string{"name", role.Name, "description", role.Description}
+		for _, grant := range role.Grants {
+			fields = append(fields, "may", strings.Join(grant.Scopes, " ")+" at "+grant.Resource)
+		}
+		return writeFields(cmd.OutOrStdout(), fields...)
+	}
+	return cmd
+}
+
+func newRoleDelete(as *operatorFlag) *cobra.Command {
+	return newDelete(as, &cobra.Command{
+		Use:     "delete NAME",
+		Short:   "Delete a role that no client has any more",
+		Example: "  writ role delete clerk",
+		Args:    exactArgs("NAME"),
+	}, (*adminapi.Caller).DeleteRole)
 }

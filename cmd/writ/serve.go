@@ -18,8 +18,8 @@ type configuration struct {
 }
 
 func (c *configuration) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&c.file, "config", "c", "", "configuration file (WRIT_CONFIG); none is fine")
-	cmd.Flags().StringArrayVar(&c.set, "set", nil, "a setting, `NAME=VALUE`, such as tokens.ttl=10m; goes before file and environment")
+	cmd.Flags().StringVarP(&c.file, "config", "c", "", "configuration `FILE` (WRIT_CONFIG); none is fine")
+	cmd.Flags().StringArrayVar(&c.set, "set", nil, "setting `NAME=VALUE`, before environment and file; may be repeated")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails only for a flag that is not there
 }
 
@@ -28,7 +28,7 @@ func (c *configuration) load() (server.Config, error) {
 	for _, setting := range c.set {
 		name, value, found := strings.Cut(setting, "=")
 		if !found {
-			return server.Config{}, usageError{fmt.Errorf("--set %s: write NAME=VALUE", setting)}
+			return server.Config{}, usageError{fmt.Errorf("--set %q is not NAME=VALUE, such as tokens.ttl=10m", setting)}
 		}
 		flags[name] = value
 	}
@@ -44,10 +44,12 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `Run the authorization server until it is interrupted: the OAuth endpoints on one listener, the admin API on another.
+		Long: `Run the authorization server until it is interrupted: the OAuth endpoints on one listener,
+the admin API on another.
 
-Without a configuration it keeps everything in ./writ-data and listens on loopback. At the very first start it makes the
-root key, the signing keys and the first operator, whose credential is left in DATA/operator.json.`,
+Without a configuration it keeps everything in ./writ-data and listens on loopback. At the
+very first start it makes the root key, the signing keys and the first operator, whose
+credential is left in DATA/operator.json.`,
 		Example: `  writ serve
   writ serve --config /etc/writ/writ.yaml
   writ serve --set listen=127.0.0.1:9000 --set tokens.ttl=2m`,
@@ -73,13 +75,14 @@ func newInit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Prepare a server: data directory, root key, first operator",
-		Long: `Prepare what "writ serve" needs, without serving: the data directory, the root key, the database's schema, the signing
-keys, and the first operator. Where everything is there already, nothing changes.`,
+		Long: `Prepare what "writ serve" needs, without serving: the data directory, the root key, the
+database's schema, the signing keys, and the first operator. Where everything is there
+already, nothing changes.`,
 		Example: "  writ init\n  writ init --config /etc/writ/writ.yaml",
 		Args:    noArgs,
 	}
 	from.flags(cmd)
-	newOperator := cmd.Flags().Bool("new-operator", false, "give the first operator a new secret, in the place of a lost one")
+	newOperator := cmd.Flags().Bool("new-operator", false, "give the first operator a new secret, for a lost one")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		config, err := from.load()
@@ -177,8 +180,8 @@ func newMigrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database's schema up to date",
-		Long: `Bring the database's schema up to date, or say how it stands. "writ serve" does this by itself; run it apart where the
-server's database role may not change tables.`,
+		Long: `Bring the database's schema up to date, or say how it stands. "writ serve" does this by
+itself; run it apart where the server's database role may not change tables.`,
 		Example: "  writ migrate --config writ.yaml --status\n  writ migrate --config writ.yaml",
 		Args:    noArgs,
 	}

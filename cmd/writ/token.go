@@ -23,9 +23,9 @@ type wanted struct {
 }
 
 func (w *wanted) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&w.clientID, "client", "", "client ID (WRIT_CLIENT_ID)")
-	cmd.Flags().StringVar(&w.resource, "resource", "", "URI of the API that the token is for (WRIT_RESOURCE)")
-	cmd.Flags().StringVar(&w.scope, "scope", "", "scopes, separated by spaces (WRIT_SCOPE); without any, the client's defaults")
+	cmd.Flags().StringVar(&w.clientID, "client", "", "`ID` of the client (WRIT_CLIENT_ID)")
+	cmd.Flags().StringVar(&w.resource, "resource", "", "`URI` of the API that the token is for (WRIT_RESOURCE)")
+	cmd.Flags().StringVar(&w.scope, "scope", "", "`SCOPES`, separated by spaces (WRIT_SCOPE); else the client's defaults")
 }
 
 // source returns what gets tokens for the environment's client.
@@ -110,14 +110,17 @@ func newTokenInspect() *cobra.Command {
 		Short: "Decode a token and judge it",
 		Long: `Decode a token, and judge it as an API would: signature, issuer, audience and expiry.
 
-The token is read from standard input, unless it is given as the argument: arguments are seen by every process on the
-machine. Whose token it should be is said by --issuer or WRIT_ISSUER; without either it is only decoded.`,
+The token is read from standard input, unless it is given as the argument: arguments are
+seen by every process on the machine. Whose token it should be is said by --issuer or
+WRIT_ISSUER; without either it is only decoded.
+
+The exit code is 1 when the token is refused.`,
 		Example: `  writ token | writ token inspect
   writ token inspect --issuer https://auth.example.com < token.txt`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostArgs(1),
 	}
-	issuer := cmd.Flags().String("issuer", "", "issuer that must have issued the token (WRIT_ISSUER)")
-	audience := cmd.Flags().String("audience", "", "resource that must be in the token's audience (WRIT_RESOURCE)")
+	issuer := cmd.Flags().String("issuer", "", "`URL` of the issuer that must have issued it (WRIT_ISSUER)")
+	audience := cmd.Flags().String("audience", "", "`URI` that must be in its audience (WRIT_RESOURCE)")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := devEnvironment(); err != nil {
@@ -155,7 +158,7 @@ func tokenArgument(stdin io.Reader, args []string) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(stdin, 64<<10))
 	text := strings.TrimSpace(string(data))
 	if err == nil && text == "" {
-		err = usageError{errors.New("there is no token on standard input\n      try: writ token | writ token inspect")}
+		err = advise(usageError{errors.New("there is no token on standard input")}, "try: writ token | writ token inspect")
 	}
 	return text, err
 }
