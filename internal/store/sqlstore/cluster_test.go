@@ -114,7 +114,7 @@ func TestUseOnceAcrossNodes(t *testing.T) {
 	})
 }
 
-// TestTurns: many writers on many nodes take turns, so that nobody runs out of retries.
+// TestTurns: writers on many nodes take turns, so that none conflicts, let alone runs out of retries.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	const nodes, each = 6, 10
@@ -123,12 +123,14 @@ func TestTurns(t *testing.T) {
 		if err := open(t, dsn).Roles().Insert(ctx, store.Role{Name: "counter", Description: ""}); err != nil {
 			t.Fatal(err)
 		}
+		var attempts atomic.Int32
 		var wg sync.WaitGroup
 		for n := range nodes {
 			s := open(t, dsn)
 			wg.Go(func() {
 				for i := range each {
 					err := s.Update(ctx, func(tx store.Store) error {
+						attempts.Add(1)
 						role, err := tx.Roles().Get(ctx, "counter")
 						role.Description += "x"
 						return errors.Join(err, tx.Roles().Put(ctx, role))
@@ -142,6 +144,9 @@ func TestTurns(t *testing.T) {
 		wg.Wait()
 		if got, err := open(t, dsn).Roles().Get(ctx, "counter"); err != nil || len(got.Description) != nodes*each {
 			t.Errorf("got %d updates, %v, want %d", len(got.Description), err, nodes*each)
+		}
+		if attempts.Load() != nodes*each {
+			t.Errorf("it took %d attempts, want %d: no conflicts", attempts.Load(), nodes*each)
 		}
 	})
 }

@@ -33,7 +33,7 @@ func filesystemOf(dir string) (kind string, network bool, err error) {
 	if err := unix.Statfs(dir, &status); err != nil {
 		return "", false, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	kind, network = filesystemKind(int64(status.Type))
+	kind, network = filesystemKind(int64(status.Type)) //nolint:unconvert // 32 bits wide on some machines
 	return kind, network, nil
 }
 

@@ -16,9 +16,9 @@ import (
 )
 
 var (
-	// ErrInUse: another process has the SQLite database open.
+	// ErrInUse says that another process has the SQLite database open.
 	ErrInUse = errors.New("in use")
-	// ErrSchema: the schema does not fit this binary, and Open may not or cannot change it.
+	// ErrSchema says that the schema does not fit this binary, and Open may not or cannot change it.
 	ErrSchema = errors.New("schema does not fit")
 )
 

@@ -152,7 +152,7 @@ func (t table[T]) args(record T) ([]any, error) {
 
 // failed says what was being done, unless the answer is one that callers expect as it is.
 func (t table[T]) failed(what string, err error) error {
-	switch err {
+	switch err { //nolint:errorlint // these two, and as they are: a wrapped one says more
 	case nil, store.ErrNotFound, store.ErrExists:
 		return err
 	}
