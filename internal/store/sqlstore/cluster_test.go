@@ -123,10 +123,13 @@ func TestTurns(t *testing.T) {
 		if err := open(t, dsn).Roles().Insert(ctx, store.Role{Name: "counter", Description: ""}); err != nil {
 			t.Fatal(err)
 		}
+		var stores []store.Store
+		for range nodes {
+			stores = append(stores, open(t, dsn))
+		}
 		var attempts atomic.Int32
 		var wg sync.WaitGroup
-		for n := range nodes {
-			s := open(t, dsn)
+		for n, s := range stores {
 			wg.Go(func() {
 				for i := range each {
 					err := s.Update(ctx, func(tx store.Store) error {

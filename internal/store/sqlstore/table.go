@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -152,8 +153,7 @@ func (t table[T]) args(record T) ([]any, error) {
 
 // failed says what was being done, unless the answer is one that callers expect as it is.
 func (t table[T]) failed(what string, err error) error {
-	switch err { //nolint:errorlint // these two, and as they are: a wrapped one says more
-	case nil, store.ErrNotFound, store.ErrExists:
+	if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists) {
 		return err
 	}
 	return fmt.Errorf("sqlstore: %s: %s: %w", t.schema.name, what, err)
