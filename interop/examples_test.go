@@ -58,7 +58,7 @@ func example(t *testing.T, in string, api, client []string) {
 		t.Fatal(err)
 	}
 	defer func() { cancel(); _ = server.Wait() }()
-	if status := reachable(t, ctx, "http://"+address+"/orders"); status != http.StatusUnauthorized {
+	if status := reachable(ctx, t, "http://"+address+"/orders"); status != http.StatusUnauthorized {
 		t.Errorf("without a token the API answers %d, want 401", status)
 	}
 
@@ -71,7 +71,7 @@ func example(t *testing.T, in string, api, client []string) {
 }
 
 // reachable asks until something answers, and returns the status.
-func reachable(t *testing.T, ctx context.Context, url string) int {
+func reachable(ctx context.Context, t *testing.T, url string) int {
 	t.Helper()
 	for ctx.Err() == nil {
 		response, err := http.Get(url)

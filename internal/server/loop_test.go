@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,7 +48,7 @@ func TestLoop(t *testing.T) {
 			work := loop{name: "tick", every: time.Second, timeout: time.Second, step: func(context.Context) error {
 				calls++
 				var m map[string]int
-				m["x"] = 1
+				maps.Copy(m, map[string]int{"x": 1})
 				return nil
 			}}
 			done := make(chan struct{})

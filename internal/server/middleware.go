@@ -14,6 +14,7 @@ import (
 	"path"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -25,8 +26,8 @@ type middleware func(http.Handler) http.Handler
 
 // chain puts the first middleware outermost.
 func chain(handler http.Handler, middlewares ...middleware) http.Handler {
-	for i := len(middlewares) - 1; i >= 0; i-- {
-		handler = middlewares[i](handler)
+	for _, wrap := range slices.Backward(middlewares) {
+		handler = wrap(handler)
 	}
 	return handler
 }

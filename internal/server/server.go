@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,8 +153,8 @@ func (s *Server) stop(ctx context.Context) {
 // Close gives up everything at once. Run does it by itself; it is for a Server that never ran.
 func (s *Server) Close() {
 	s.closing.Do(func() {
-		for i := len(s.opened) - 1; i >= 0; i-- {
-			if err := s.opened[i].Close(); err != nil {
+		for _, closer := range slices.Backward(s.opened) {
+			if err := closer.Close(); err != nil {
 				s.logger.Error("closing", "error", err)
 			}
 		}
