@@ -69,7 +69,7 @@ const (
 
 // An introspector asks the issuer about tokens.
 type introspector struct {
-	issuer   *remote // knows the endpoint; nil if it is configured
+	issuer   *remote // knows the endpoint where none is configured
 	endpoint string
 	id       string
 	secret   Secret
@@ -95,21 +95,14 @@ func newIntrospector(config Config, issuer *remote) *introspector {
 	}
 }
 
-// opaque reports whether only the issuer can tell what a token means.
-func (v *Verifier) opaque(token string) bool {
-	return strings.HasPrefix(token, opaquePrefix) ||
-		v.introspection != nil && v.introspection.always && strings.Count(token, ".") != 2
-}
-
 // introspect judges an opaque token.
-func (v *Verifier) introspect(ctx context.Context, token string) (*Token, error) {
+func (v *Verifier) introspect(ctx context.Context, sum [sha256.Size]byte, token string) (*Token, error) {
 	if v.introspection == nil {
 		return nil, errOpaque
 	}
 	if !isToken68(token) {
 		return nil, errMalformed
 	}
-	sum := sha256.Sum256([]byte(token))
 	if known, ok := v.introspection.cache.get(sum, v.now()); ok {
 		return known.token.clone(), nil
 	}
@@ -136,8 +129,8 @@ func (v *Verifier) introspect(ctx context.Context, token string) (*Token, error)
 }
 
 // stillActive asks the issuer about a JWT that was verified, and takes the issuer's word about the same token.
-func (v *Verifier) stillActive(ctx context.Context, token string, verified *Token) (*Token, error) {
-	t, err := v.introspect(ctx, token)
+func (v *Verifier) stillActive(ctx context.Context, sum [sha256.Size]byte, token string, verified *Token) (*Token, error) {
+	t, err := v.introspect(ctx, sum, token)
 	if err != nil {
 		return nil, err
 	}
@@ -153,18 +146,15 @@ func (v *Verifier) stillActive(ctx context.Context, token string, verified *Toke
 // ask returns what the issuer says about an active token. Whoever cannot ask does not know: every failure is an
 // *UnavailableError and none is remembered.
 func (i *introspector) ask(ctx context.Context, token string) (*oauth.Claims, error) {
-	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
-	defer cancel()
 	select {
 	case i.slots <- struct{}{}:
 		defer func() { <-i.slots }()
 	case <-ctx.Done():
-		return nil, unavailable(0, fmt.Errorf("resource: introspection: %w", ctx.Err()))
+		return nil, unavailable(0, fmt.Errorf("resource: introspection: %w", context.Cause(ctx)))
 	}
 	body, err := i.post(ctx, token)
 	if err != nil {
-		var already *UnavailableError
-		if errors.As(err, &already) {
+		if already, ok := errors.AsType[*UnavailableError](err); ok {
 			return nil, already
 		}
 		return nil, unavailable(0, fmt.Errorf("resource: introspection: %w", err))

@@ -19,6 +19,8 @@ type KeySource interface {
 
 // keys is where a Verifier finds the issuer's keys: given by the program, or fetched.
 type keys interface {
+	// ready returns the keys that may be used now, or none if somebody must wait for them first.
+	ready() []Key
 	// current returns the keys that may be used now, or an *UnavailableError if there are none yet.
 	current(ctx context.Context) ([]Key, error)
 	// renew asks the issuer for keys that are newer than the current ones, unless it was asked too recently.
@@ -28,5 +30,6 @@ type keys interface {
 // fixed are keys that the program gives.
 type fixed struct{ source KeySource }
 
+func (f fixed) ready() []Key                           { return f.source.Keys() }
 func (f fixed) current(context.Context) ([]Key, error) { return f.source.Keys(), nil }
 func (f fixed) renew(context.Context) bool             { return false }

@@ -19,7 +19,7 @@ import (
 // How long what the issuer published is used, and how long anybody waits for it.
 const (
 	fetchTimeout  = 3 * time.Second // for metadata and keys together
-	waitTimeout   = 2 * time.Second // of a request that needs them; shorter, so that it can still answer
+	waitTimeout   = 2 * time.Second // of a request for all it needs; shorter, so that it can still answer
 	defaultMaxAge = 5 * time.Minute // without a Cache-Control of the issuer
 	longestMaxAge = time.Hour       // whatever the issuer says: a withdrawn key must not live on for longer
 	maxStale      = 24 * time.Hour  // of the last good keys, while the issuer is down
@@ -62,6 +62,14 @@ func newRemote(config Config) *remote {
 	}
 }
 
+// ready returns the issuer's keys if no caller must wait for newer ones.
+func (r *remote) ready() []Key {
+	if d, _ := r.due(); d != nil {
+		return d.keys
+	}
+	return nil
+}
+
 // current returns the issuer's keys; see documents.
 func (r *remote) current(ctx context.Context) ([]Key, error) {
 	d, err := r.documents(ctx)
@@ -71,34 +79,41 @@ func (r *remote) current(ctx context.Context) ([]Key, error) {
 	return d.keys, nil
 }
 
-// documents returns the last good documents. Fresh ones cost nothing. When they are due, they are renewed behind the
-// caller's back; only the first caller after a long silence waits, so that a key withdrawn meanwhile is not used, and
-// whoever finds none at all.
-func (r *remote) documents(ctx context.Context) (*documents, error) {
+// due returns the last good documents if they may be used at once, and else the fetch to wait for, if one may run. When
+// they are due, they are renewed behind the caller's back; only the first caller after a long silence waits, so that a
+// key withdrawn meanwhile is not used, and whoever finds none at all.
+func (r *remote) due() (*documents, <-chan struct{}) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := r.now()
 	d := r.usable(now)
 	if d != nil && now.Sub(d.fetched) < d.maxAge {
-		r.mu.Unlock()
 		return d, nil
 	}
 	flight := r.fetch(now)
-	wait := d == nil || r.failures == 0 && now.Sub(d.fetched) >= 2*d.maxAge
-	r.mu.Unlock()
+	if d == nil || r.failures == 0 && now.Sub(d.fetched) >= 2*d.maxAge {
+		return nil, flight
+	}
+	return d, nil
+}
 
-	if !wait {
+// documents returns the last good documents, after waiting for them where that is needed.
+func (r *remote) documents(ctx context.Context) (*documents, error) {
+	d, flight := r.due()
+	if d != nil {
 		return d, nil
 	}
 	cause := await(ctx, flight)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if d = r.usable(r.now()); d != nil {
+	now := r.now()
+	if d = r.usable(now); d != nil {
 		return d, nil
 	}
 	if cause == nil {
 		cause = r.lastError
 	}
-	return nil, unavailable(r.nextFetch.Sub(r.now()), cause)
+	return nil, unavailable(r.nextFetch.Sub(now), cause)
 }
 
 // renew fetches newer documents and waits for them, at most once per interval: unknown key IDs are free to invent.
@@ -135,20 +150,18 @@ func (r *remote) fetch(now time.Time) <-chan struct{} {
 	return r.flight
 }
 
+var errSlow = errors.New("resource: the issuer takes too long")
+
 // await waits for a fetch to end, not to succeed.
 func await(ctx context.Context, flight <-chan struct{}) error {
 	if flight == nil {
 		return nil
 	}
-	timer := time.NewTimer(waitTimeout)
-	defer timer.Stop()
 	select {
 	case <-flight:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return errors.New("resource: the issuer takes too long")
+		return context.Cause(ctx)
 	}
 }
 

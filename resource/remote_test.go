@@ -359,6 +359,40 @@ func TestRS27(t *testing.T) {
 	})
 }
 
+// TestRS27InAll holds that a request waits two seconds in all, however many things it waits for.
+func TestRS27InAll(t *testing.T) {
+	lazy := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-time.After(1500 * time.Millisecond):
+				h(w, r)
+			case <-r.Context().Done():
+			}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		body, err := jose.MarshalJWKS(i.published)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.answerKeys(lazy(answer(http.StatusOK, string(body))))
+		i.answerIntrospection(lazy(i.active(nil)))
+		always := i.introspecting(func(in *resource.Introspection) { in.Always = true })
+		for name, send := range map[string]func(){
+			"keys, then newer keys":    func() { expectInvalid(t, get(i.verifier(nil), i.stranger(1))) },
+			"keys, then introspection": func() { expectUnavailable(t, get(always, i.mint(nil))) },
+		} {
+			start := time.Now()
+			send()
+			if took := time.Since(start); took != 2*time.Second {
+				t.Errorf("RS-27 %s: answer after %v, want 2 s", name, took)
+			}
+			time.Sleep(5 * time.Second)
+		}
+	})
+}
+
 // TestWaiters holds that whoever waits for keys goes when it wants to, and takes nobody along.
 func TestWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

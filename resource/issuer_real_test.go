@@ -1,0 +1,80 @@
+package resource_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/writ-auth/writ/authtest"
+	"github.com/writ-auth/writ/oauth"
+	"github.com/writ-auth/writ/resource"
+)
+
+// TestRealIssuer puts a Verifier before the real authorization server, over HTTP, with nothing replaced.
+func TestRealIssuer(t *testing.T) {
+	server := authtest.New(t)
+	server.Resource(theAudience, "read", "write")
+	server.OpaqueResource(otherAPI, "read")
+	verifier := func(audience string, always bool) *resource.Verifier {
+		caller := server.ResourceServer(audience)
+		v, err := resource.NewVerifier(resource.Config{
+			Issuer: server.Issuer(), Audience: audience,
+			Introspection: &resource.Introspection{ClientID: caller.ID, ClientSecret: resource.Secret(caller.Secret), Always: always},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	jwt, opaque, always := verifier(theAudience, false), verifier(otherAPI, false), verifier(theAudience, true)
+	t.Run("JWT", func(t *testing.T) {
+		token, err := jwt.Verify(background, server.Token(theAudience, "read"))
+		if err != nil || token.Scope.String() != "read" || token.ClientID == "" || token.Issuer != server.Issuer() {
+			t.Errorf("token %+v, error %v", token, err)
+		}
+		expectOK(t, get(jwt, server.Token(theAudience, "read")))
+	})
+	t.Run("opaque", func(t *testing.T) {
+		token, err := opaque.Verify(background, server.Token(otherAPI))
+		if err != nil || token.Scope.String() != "read" || !token.Audience.Has(otherAPI) {
+			t.Errorf("token %+v, error %v", token, err)
+		}
+		expectInvalid(t, get(jwt, server.Token(otherAPI)))
+	})
+	t.Run("V10 revoked", func(t *testing.T) {
+		token := server.Token(theAudience)
+		expectOK(t, get(always, token))
+		server.Revoke(theAudience, token)
+		expectInvalid(t, get(always, token))
+	})
+	t.Run("suspended", func(t *testing.T) {
+		client := server.Client(theAudience, "read")
+		token := server.TokenOf(client)
+		expectOK(t, get(always, token))
+		server.Suspend(client)
+		expectInvalid(t, get(always, token))
+	})
+	t.Run("S38 rotated", func(t *testing.T) {
+		old := server.Token(theAudience)
+		server.RotateKey()
+		expectOK(t, get(jwt, server.Token(theAudience)))
+		expectOK(t, get(jwt, old))
+	})
+	t.Run("S39 down", func(t *testing.T) {
+		server.JWKSDown(true)
+		defer server.JWKSDown(false)
+		expectOK(t, get(jwt, server.Token(theAudience)))
+		_, err := verifier(theAudience, false).Verify(background, server.Token(theAudience))
+		if !errors.Is(err, oauth.TemporarilyUnavailable) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("bad days", func(t *testing.T) {
+		for name, token := range map[string]string{
+			"expired": server.Expired(theAudience), "wrong audience": server.WrongAudience(theAudience), "foreign key": server.ForeignKey(theAudience),
+		} {
+			if _, err := jwt.Verify(background, token); !errors.Is(err, oauth.InvalidToken) {
+				t.Errorf("%s: error %v", name, err)
+			}
+		}
+	})
+}
