@@ -35,7 +35,7 @@ func checkEndpoint(address string, loopback bool) error {
 }
 
 func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	if lower(host) == "localhost" {
 		return true
 	}
 	address, err := netip.ParseAddr(host)
@@ -56,7 +56,7 @@ func placesFor(resource string, hosts []string) []place {
 		places = append(places, place{scheme: u.Scheme, host: hostPort(u), path: strings.TrimSuffix(cleanPath(u.Path), "/")})
 	}
 	for _, host := range hosts {
-		places = append(places, place{host: strings.ToLower(host)})
+		places = append(places, place{host: lower(host)})
 	}
 	return places
 }
@@ -97,7 +97,30 @@ func (p place) holds(u *url.URL) bool {
 	}
 	// Dot segments are resolved first: /v1/../admin is not under /v1.
 	clean := cleanPath(u.Path)
-	return p.path == "" || clean == p.path || strings.HasPrefix(clean, p.path+"/")
+	return p.path == "" || !climbs(clean) && (clean == p.path || strings.HasPrefix(clean, p.path+"/"))
+}
+
+// climbs reports whether some server would still find a ".." in a path that has none left for us: behind a backslash,
+// before a parameter (/v1/..;/admin), or escaped twice.
+func climbs(clean string) bool {
+	for segment := range strings.FieldsFuncSeq(clean, func(r rune) bool { return r == '/' || r == '\\' }) {
+		name, _, _ := strings.Cut(lower(segment), ";")
+		if strings.ReplaceAll(name, "%2e", ".") == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// lower folds the letters that host names are compared without the case of, which are those of ASCII. strings.ToLower
+// makes an i of U+0130, which net/http looks up as another name: a token for api.example would go to xn--api-bec.example.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // hostPort returns host and port in the one spelling that can be compared.
@@ -106,7 +129,7 @@ func hostPort(u *url.URL) string {
 	if port == "" {
 		port = defaultPort(u)
 	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+	return net.JoinHostPort(lower(u.Hostname()), port)
 }
 
 func defaultPort(u *url.URL) string {
