@@ -34,6 +34,7 @@ const (
 type directory struct {
 	store   store.Store
 	now     func() time.Time
+	began   time.Time
 	clients *otter.Cache[string, *client]
 
 	turn    chan struct{} // holds one value while somebody reads the catalog
@@ -56,6 +57,7 @@ type client struct {
 
 	generation int64
 	grants     map[string]*effective // by resource
+	confirmed  atomic.Int64          // when the store was last known to say the same: nanoseconds after the directory began
 }
 
 // effective is what a client may have of one resource.
@@ -68,7 +70,7 @@ type effective struct {
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
 	clients := otter.Must(&otter.Options[string, *client]{MaximumSize: maxClients})
-	return &directory{store: s, now: now, clients: clients, turn: make(chan struct{}, 1)}
+	return &directory{store: s, now: now, began: now(), clients: clients, turn: make(chan struct{}, 1)}
 }
 
 // poll looks whether anything changed and, if so, reads resources and roles again.
@@ -191,15 +193,28 @@ func (d *directory) client(ctx context.Context, id string) (known *client, fresh
 		return nil, false, err
 	}
 	cached, found := d.clients.GetIfPresent(id)
+	if found && cached.generation == catalog.generation {
+		d.confirm(cached, catalog.readAt)
+		return cached, false, nil
+	}
+	// What changed since is not known, and may be this client: it counts no longer than a catalog that cannot be read.
+	lately := found && d.now().Sub(d.began)-time.Duration(cached.confirmed.Load()) <= maxStale
 	away := d.now().Sub(catalog.readAt) > maxAge // current has tried, and has checked that what is known may still be served
-	if found && (cached.generation == catalog.generation || away) {
+	if away && lately {
 		return cached, false, nil
 	}
 	known, err = d.read(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) && found {
+	if err != nil && !errors.Is(err, store.ErrNotFound) && lately {
 		return cached, false, nil
 	}
 	return known, true, err
+}
+
+// confirm notes that the store said the same at a moment.
+func (d *directory) confirm(known *client, at time.Time) {
+	if age := int64(at.Sub(d.began)); known.confirmed.Load() < age {
+		known.confirmed.Store(age)
+	}
 }
 
 // read reads a client from the store.
@@ -207,7 +222,7 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	// The generation is taken before the reading: if the client changes in between, the entry is already out of date.
-	catalog := d.catalog.Load()
+	catalog, asked := d.catalog.Load(), d.now()
 	record, err := d.store.Clients().Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		d.clients.Invalidate(id)
@@ -216,6 +231,7 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 		return nil, err
 	}
 	known := &client{Client: &record, generation: catalog.generation, grants: catalog.effective(record)}
+	d.confirm(known, asked)
 	d.clients.Set(record.ID, known) // not id, which holds on to the whole request that it came in
 	return known, nil
 }

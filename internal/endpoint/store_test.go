@@ -190,6 +190,30 @@ func TestTheStoreHangs(t *testing.T) {
 	s.asks(t, "c-basic", http.StatusUnauthorized)
 }
 
+// TestAnOldCopyIsNotServedInAnOutage: the copy of a client that was not asked for since it was suspended, deleted or given
+// another secret may be as old as the process. An outage, which an attacker can wait for, must not bring it back.
+func TestAnOldCopyIsNotServedInAnOutage(t *testing.T) {
+	s, w := watched(t)
+	s.asks(t, "c-basic", http.StatusOK)
+	update(t, w.Store, "c-basic", func(c *store.Client) { c.Suspended = true })
+	s.poll(t)
+	s.clock.move(14 * time.Minute)
+	s.poll(t)
+	s.asks(t, "c-two", http.StatusOK)
+	s.clock.move(2 * time.Minute)
+	s.poll(t)
+	for _, take := range []func(*watchedStore){
+		func(w *watchedStore) { w.down = true }, // while the catalog is fresh, and then when it is not
+		func(*watchedStore) { s.clock.move(2 * time.Second) },
+	} {
+		w.set(take)
+		s.asks(t, "c-basic", http.StatusServiceUnavailable)
+		s.asks(t, "c-two", http.StatusOK)
+	}
+	w.set(func(w *watchedStore) { w.down = false })
+	s.asks(t, "c-basic", http.StatusUnauthorized)
+}
+
 // TestV11RevocationThatCannotBeKept is AS-37 too: a revocation that is not on disk must not be answered with 200
 // (CVE-2020-15223).
 func TestV11RevocationThatCannotBeKept(t *testing.T) {
