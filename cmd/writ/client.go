@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -71,6 +72,9 @@ source, and the secret is not shown.`,
 		if err != nil {
 			return err
 		}
+		if err := r.checkEnv(); err != nil {
+			return err
+		}
 		admin, err := as.connect()
 		if err != nil {
 			return err
@@ -116,6 +120,22 @@ func (r *registration) defaultScopes() []string {
 		return nil
 	}
 	return strings.Fields(r.defaults)
+}
+
+// checkEnv finds out whether the file can be written before there is a secret that would be lost.
+func (r *registration) checkEnv() error {
+	if r.env == "" {
+		return nil
+	}
+	probe, err := os.CreateTemp(filepath.Dir(r.env), ".new-*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	if info, statErr := os.Stat(r.env); statErr == nil && info.IsDir() {
+		err = errors.Join(err, fmt.Errorf("--env %s is a directory", r.env))
+	}
+	return err
 }
 
 // keep writes the client's variables to a file, and says so without the secret.

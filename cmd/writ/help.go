@@ -20,6 +20,7 @@ func newHelp() *cobra.Command {
 			if len(rest) > 0 {
 				return unknownCommand(rest[0], found)
 			}
+			found.InitDefaultHelpFlag() // as --help has done
 			return found.Help()
 		},
 	}

@@ -159,7 +159,7 @@ func unknownCommand(name string, parent *cobra.Command) error {
 	err := usageError{fmt.Errorf("unknown command %q for %q", name, parent.CommandPath())}
 	parent.SuggestionsMinimumDistance = 2
 	if near := parent.SuggestionsFor(name); len(near) > 0 {
-		return advise(err, "did you mean: "+parent.CommandPath()+" "+strings.Join(near, ", "))
+		return advise(err, "did you mean: "+parent.CommandPath()+" "+strings.Join(near, ", or "+parent.CommandPath()+" "))
 	}
 	return advise(err, "see: "+parent.CommandPath()+" --help")
 }

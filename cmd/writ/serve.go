@@ -156,7 +156,11 @@ func newConfigCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "The configuration is sound: issuer "+config.Issuer+".")
+		issuer := config.Issuer
+		if issuer == "" {
+			issuer = "made from listen, " + config.Listen
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "The configuration is sound. Issuer: "+issuer)
 		return err
 	}
 	return cmd
@@ -198,14 +202,16 @@ itself; run it apart where the server's database role may not change tables.`,
 			return err
 		}
 		if *asJSON {
-			return writeJSON(cmd.OutOrStdout(), schema)
+			return writeJSON(cmd.OutOrStdout(), map[string]any{
+				"version": schema.Version, "binary": schema.Binary, "pending": schema.Pending(), "fits": schema.Fits() == nil,
+			})
 		}
 		state := "up to date"
 		switch {
-		case schema.Fits() != nil:
-			state = schema.Fits().Error()
 		case schema.Pending():
 			state = "behind: run writ migrate"
+		case schema.Fits() != nil:
+			state = schema.Fits().Error()
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "The database has schema %d, this binary %d: %s.\n", schema.Version, schema.Binary, state)
 		return err

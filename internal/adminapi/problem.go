@@ -77,7 +77,7 @@ func newProblem(status int, detail string, problems ...error) *Problem {
 	}
 	for _, problem := range problems {
 		if detail, ok := errors.AsType[*huma.ErrorDetail](problem); ok {
-			p.Errors = append(p.Errors, FieldProblem{oauth.SafeText(detail.Location), oauth.SafeText(detail.Message)})
+			p.Errors = append(p.Errors, FieldProblem{oauth.SafeText(detail.Location), oauth.SafeText(strings.ReplaceAll(detail.Message, `"`, ""))})
 		}
 	}
 	return p

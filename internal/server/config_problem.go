@@ -7,10 +7,10 @@ import (
 
 // A Problem is one thing that is wrong with a configuration.
 type Problem struct {
-	Field string // path of the field; empty for a file that cannot be read at all
-	Text  string // what is wrong and how to mend it; never the value of a secret
-	// Where is the place, FILE:LINE:COLUMN, WRIT_… or a flag, and Excerpt the line with a caret below; both may be empty.
-	Where, Excerpt string
+	Field   string `json:"field"`           // path of the field; empty for a file that cannot be read at all
+	Text    string `json:"text"`            // what is wrong and how to mend it; never the value of a secret
+	Where   string `json:"where,omitempty"` // the place: FILE:LINE:COLUMN, WRIT_… or a flag; may be empty
+	Excerpt string `json:"-"`               // the line with a caret below; may be empty
 }
 
 func (p Problem) String() string {
