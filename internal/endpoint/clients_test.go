@@ -112,7 +112,11 @@ func TestT50Throttle(t *testing.T) {
 			t.Errorf("%s: got %d, want 429: it would be the way around", path, got.StatusCode)
 		}
 	}
-	s.clock.move(10 * time.Second)
+	s.clock.move(100 * time.Millisecond)
+	if got := guess(http.StatusTooManyRequests).Header.Get("Retry-After"); got != "10" {
+		t.Errorf("Retry-After: got %q, want 9.9 seconds rounded up", got)
+	}
+	s.clock.move(9900 * time.Millisecond)
 	guess(http.StatusUnauthorized)
 	guess(http.StatusTooManyRequests)
 	s.clock.move(time.Minute)

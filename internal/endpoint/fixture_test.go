@@ -196,6 +196,7 @@ func clients() []store.Client {
 		{ID: "c-rot", Grants: a, Secrets: rotating},
 		{ID: "c-jwt", Grants: a, AuthMethod: oauth.PrivateKeyJWT},
 		{ID: "c-none", Grants: a, AuthMethod: "none"},
+		{ID: "c-empty", Grants: a, Secrets: []store.Secret{{ID: "1", Hash: store.HashSecret("")}}},
 		{ID: "c-bearer", Grants: a, GrantTypes: []string{"urn:ietf:params:oauth:grant-type:jwt-bearer"}},
 		{ID: "c-nogrant", Grants: a, GrantTypes: []string{}},
 		{ID: "a:b", Grants: a},
