@@ -110,6 +110,7 @@ func TestRequestID(t *testing.T) {
 }
 
 func TestOP06(t *testing.T) {
+	t.Parallel()
 	const canary = "canary-8c1f"
 	var reason any
 	f, log := newFront(Default().Limits)
@@ -343,6 +344,7 @@ func TestT38(t *testing.T) {
 }
 
 func TestGW29(t *testing.T) {
+	t.Parallel()
 	f, _ := newFront(Default().Limits)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/token", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
@@ -411,6 +413,7 @@ func TestInFlightIsBounded(t *testing.T) {
 
 // A caller who dribbles a body holds no slot: others are answered while it lasts.
 func TestSlowBodiesHoldNoSlot(t *testing.T) {
+	t.Parallel()
 	limits := Default().Limits
 	limits.InFlight = 1
 	f, _ := newFront(limits)

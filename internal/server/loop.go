@@ -2,7 +2,7 @@ package server
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -35,7 +35,11 @@ func (l loop) run(ctx context.Context, logger *slog.Logger) {
 			return
 		case err != nil && !failing:
 			failing, since = true, time.Now()
-			logger.Error("background work fails", "work", l.name, "error", err)
+			attrs := []any{"work", l.name, "error", err}
+			if p := (*panicked)(nil); errors.As(err, &p) {
+				attrs = append(attrs, keyStack, p.stack)
+			}
+			logger.Error("background work fails", attrs...)
 		case err == nil && failing:
 			failing = false
 			logger.Info("background work succeeds again", "work", l.name, "after", time.Since(since).Round(time.Millisecond).String())
@@ -48,8 +52,13 @@ func (l loop) once(ctx context.Context) (err error) {
 	defer cancel()
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = fmt.Errorf("panic: %s at %s", panicText(reason), debug.Stack())
+			err = &panicked{panicText(reason), string(debug.Stack())}
 		}
 	}()
 	return l.step(ctx)
 }
+
+// panicked is a step that panicked.
+type panicked struct{ reason, stack string }
+
+func (p *panicked) Error() string { return "panic: " + p.reason }

@@ -56,7 +56,7 @@ func TestLoop(t *testing.T) {
 			time.Sleep(5*time.Second + time.Millisecond)
 			cancel()
 			<-done
-			if calls != 5 || !strings.Contains(log.String(), "nil map") {
+			if calls != 5 || !strings.Contains(log.String(), "nil map") || !strings.Contains(log.String(), "loop_test.go") {
 				t.Errorf("%d steps, log %s", calls, log)
 			}
 		})

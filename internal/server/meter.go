@@ -40,9 +40,6 @@ func (g *gate) Accept() (net.Conn, error) {
 	return m, nil
 }
 
-// open returns how many connections are open.
-func (g *gate) open() int { return len(g.slots) }
-
 // Close stops Accept.
 func (g *gate) Close() error {
 	g.once.Do(func() { close(g.closed) })

@@ -14,7 +14,6 @@ import (
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
 	"github.com/writ-auth/writ/internal/registry"
-	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/internal/store/sqlstore"
 )
 
@@ -72,16 +71,6 @@ type closeQuietly struct{ *listener }
 func (c closeQuietly) Close() error {
 	_ = c.gate.Close() // a second close says that it was the second
 	return nil
-}
-
-// OpenStore opens the database that the configuration names. It is for the commands that work on a database while no
-// server runs; the server's own is opened by New.
-func OpenStore(ctx context.Context, config Config) (store.Store, error) {
-	options, err := config.storeOptions()
-	if err != nil {
-		return nil, err
-	}
-	return sqlstore.Open(ctx, options)
 }
 
 func (c Config) storeOptions() (sqlstore.Options, error) {
@@ -169,7 +158,10 @@ func (s *Server) openJournal(context.Context) error {
 }
 
 func (s *Server) openRegistry(ctx context.Context) error {
-	changes := notifying{Store: s.store, changed: s.poll}
+	changes := s.store
+	if s.authority != nil { // Init has none
+		changes = notifying{Store: s.store, changed: s.poll}
+	}
 	s.registry = registry.New(registry.Options{Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now})
 	operator, err := s.registry.Bootstrap(ctx)
 	switch {

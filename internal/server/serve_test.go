@@ -158,6 +158,7 @@ func (r *running) active(t *testing.T, client registry.Registered, token string)
 }
 
 func TestFirstStart(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t)
 	r := start(t, c)
 	for name, want := range map[string]os.FileMode{".": 0o700, "root.key": 0o600, "operator.json": 0o600, "writ.db": 0o600, "audit": 0o700} {
@@ -213,6 +214,7 @@ func everyDatabase(t *testing.T, test func(t *testing.T, c Config)) {
 // TestServe is the whole thing: a machine is registered, gets a token with our client library, calls an API that is
 // protected by our resource library, and is refused when the token was revoked.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	everyDatabase(t, func(t *testing.T, c Config) {
 		c.Listen = freeAddress(t) // one issuer before and after the restart
 		r := start(t, c)
@@ -292,6 +294,7 @@ func (c *clock) now() time.Time      { return time.Now().Add(time.Duration(c.off
 func (c *clock) add(d time.Duration) { c.offset.Add(int64(d)) }
 
 func TestTwoNodes(t *testing.T) {
+	t.Parallel()
 	dsn, clock := storetest.PostgreSQL(t), &clock{}
 	node := func() *running {
 		c := testConfig(t)
@@ -433,6 +436,7 @@ func signingKeys(t *testing.T, r *running) []string {
 }
 
 func TestST17(t *testing.T) {
+	t.Parallel()
 	everyDatabase(t, func(t *testing.T, c Config) {
 		c.Issuer = "https://as.example"
 		first := start(t, c)
@@ -494,4 +498,26 @@ func remove(t *testing.T, path string) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestInit(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, c Config) {
+		c.Listen, c.Admin.Listen = freeAddress(t), freeAddress(t)
+		made, err := Init(t.Context(), c, false)
+		if err != nil || made.OperatorSecret == "" {
+			t.Fatalf("got %+v, %v", made, err)
+		}
+		again, err := Init(t.Context(), c, false)
+		if err != nil || again.OperatorSecret != "" {
+			t.Errorf("a second time made an operator: %v", err)
+		}
+		reset, err := Init(t.Context(), c, true)
+		if err != nil || reset.OperatorSecret == "" || reset.OperatorSecret == made.OperatorSecret || reset.OperatorID != made.OperatorID {
+			t.Errorf("a new secret: %v", err)
+		}
+		r := start(t, c)
+		if r.IssuerURL() != made.Issuer {
+			t.Errorf("the issuer is %s, and Init said %s", r.IssuerURL(), made.Issuer)
+		}
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -116,6 +117,7 @@ func encryptedServer(t *testing.T) (*running, *testAuthority) {
 }
 
 func TestOP04(t *testing.T) {
+	t.Parallel()
 	r, authority := encryptedServer(t)
 	good := []uint16{0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8}
 	for name, h := range map[string]hello{
@@ -251,12 +253,9 @@ func renegotiate(t *testing.T, authority *testAuthority, address string) {
 		t.Fatal(err)
 	}
 	send(2, 22, hello{version: 0x0303, suites: []uint16{0xc02b}}.record()[5:])
-	answer, err := io.ReadAll(tap.wire.Conn)
-	if err != nil && strings.Contains(err.Error(), "timeout") {
-		t.Fatal("the connection stays open")
-	}
-	if len(answer) > 0 && answer[0] != 21 {
-		t.Errorf("the server began a second handshake: record of type %d", answer[0])
+	// An alert, or the end: which of them depends on whether a read was waiting. Never a handshake.
+	if _, err := io.ReadFull(tap.wire.Conn, head); err == nil && head[0] != 21 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the server answered with a record of type %d, %v", head[0], err)
 	}
 }
 
@@ -318,6 +317,7 @@ func floodKeyUpdates(t *testing.T, authority *testAuthority, address string) {
 
 // R38: a renewed certificate is taken over while handshakes go on, and half a pair never.
 func TestR38(t *testing.T) {
+	t.Parallel()
 	authority := newAuthority(t)
 	var files TLSFiles
 	files.Certificate, files.Key = authority.files(t, "localhost")
@@ -427,6 +427,7 @@ func TestR38(t *testing.T) {
 
 // The loops of a running server find a new certificate by themselves.
 func TestCertificateIsReloadedByTheServer(t *testing.T) {
+	t.Parallel()
 	r, authority := encryptedServer(t)
 	cert, key := authority.issue(t, "localhost", 77, time.Now().Add(time.Hour))
 	for path, data := range map[string][]byte{r.config.TLS.Certificate: cert, r.config.TLS.Key: key} {

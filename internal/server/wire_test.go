@@ -75,6 +75,7 @@ func tokenRequest(client registry.Registered, headers, body string) []byte {
 }
 
 func TestWireRequests(t *testing.T) {
+	t.Parallel()
 	r := start(t, testConfig(t))
 	client := r.newClient(t, "billing", nil)
 	if got := raw(t, r.address(), tokenRequest(client, "Connection: close\r\n", "")); got.status != 200 {
@@ -161,6 +162,7 @@ func manyHeaders(n int) string {
 }
 
 func TestAS21(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t)
 	c.Limits.InFlight, c.Limits.HeaderTimeout, c.Limits.BodyTimeout = 1, Duration(time.Second), Duration(2*time.Second)
 	r := start(t, c)
@@ -276,6 +278,7 @@ func TestOP01(t *testing.T) {
 }
 
 func TestOP02(t *testing.T) {
+	t.Parallel()
 	limits := Default().Limits
 	limits.WriteTimeout = Duration(time.Second)
 	ended := make(chan error, 1)
@@ -302,6 +305,7 @@ func TestOP02(t *testing.T) {
 }
 
 func TestOP05(t *testing.T) {
+	t.Parallel()
 	authority := newAuthority(t)
 	c := testConfig(t)
 	c.TLS.Certificate, c.TLS.Key = authority.files(t, "localhost")
@@ -347,6 +351,7 @@ func TestOP05(t *testing.T) {
 var publicPaths = []string{"/token", "/introspect", "/revoke", "/jwks", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/admin/v1"}
 
 func TestOP07(t *testing.T) {
+	t.Parallel()
 	r := start(t, testConfig(t))
 	public, admin := r.Addresses()
 	adminPaths := []string{"/healthz", "/readyz", adminapi.Prefix + "/clients", adminapi.Prefix + "/openapi.json", "/.well-known/oauth-protected-resource/admin/v1"}
@@ -371,6 +376,7 @@ func TestOP07(t *testing.T) {
 }
 
 func TestOP18(t *testing.T) {
+	t.Parallel()
 	r := start(t, testConfig(t))
 	public, admin := r.Addresses()
 	for _, path := range []string{"/debug/pprof", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/metrics", "/healthz", "/healthz?verbose", "/readyz", "/", "/admin/v1/clients", "/admin/v1/openapi.json", "/operator.json", "/server-status"} {
@@ -411,6 +417,7 @@ func TestOP18(t *testing.T) {
 }
 
 func TestOP20(t *testing.T) {
+	t.Parallel()
 	r := start(t, testConfig(t))
 	for _, path := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/admin/v1"} {
 		want := raw(t, r.address(), []byte("GET "+path+" HTTP/1.1\r\nHost: "+r.address()+"\r\n\r\n"))
@@ -439,6 +446,7 @@ func TestOP20(t *testing.T) {
 }
 
 func TestOP21(t *testing.T) {
+	t.Parallel()
 	plain := start(t, testConfig(t))
 	c := testConfig(t)
 	c.Issuer = "https://as.example/tenant1"
@@ -470,6 +478,7 @@ func TestOP21(t *testing.T) {
 
 // OP-14 over the whole server: nothing that was sent or issued is in the log or in the files, at the most talkative level.
 func TestOP14WholeServer(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t)
 	r := start(t, c)
 	client := r.newClient(t, "billing", nil)
