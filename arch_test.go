@@ -62,7 +62,7 @@ func TestImports(t *testing.T) {
 	}
 	for name := range imports {
 		if _, ok := linked[name]; !ok {
-			t.Logf("%s is on the map and not in the tree: %v", name, err)
+			t.Errorf("%s is on the map and not in the tree: %v", name, err)
 		}
 	}
 	for name, p := range linked {
