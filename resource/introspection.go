@@ -106,6 +106,7 @@ func (v *Verifier) introspect(ctx context.Context, sum [sha256.Size]byte, token 
 	if known, ok := v.introspection.cache.get(sum, v.now()); ok {
 		return known.token.clone(), nil
 	}
+	asked := v.now() // an answer is as old as its question
 	claims, err := v.introspection.ask(ctx, token)
 	if err != nil {
 		return nil, err
@@ -119,8 +120,7 @@ func (v *Verifier) introspect(ctx context.Context, sum [sha256.Size]byte, token 
 	if err != nil {
 		return nil, err
 	}
-	now := v.now()
-	until := now.Add(v.introspection.cacheFor)
+	until := asked.Add(v.introspection.cacheFor)
 	if t.Expires.Before(until) {
 		until = t.Expires
 	}

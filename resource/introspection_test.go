@@ -187,6 +187,17 @@ func TestIntrospectionCache(t *testing.T) {
 		i.clock.advance(time.Second)
 		expectInvalid(t, get(v, opaqueToken))
 	})
+	t.Run("V10 an answer is as old as its question", func(t *testing.T) {
+		reply := i.active(nil)
+		i.answerIntrospection(func(w http.ResponseWriter, r *http.Request) {
+			i.clock.advance(19 * time.Second) // a slow issuer
+			reply(w, r)
+		})
+		expectOK(t, get(v, opaqueToken))
+		i.answerIntrospection(answer(http.StatusOK, `{"active":false}`))
+		i.clock.advance(time.Second)
+		expectInvalid(t, get(v, opaqueToken))
+	})
 	t.Run("never beyond exp", func(t *testing.T) {
 		i.answerIntrospection(i.active(changes{"exp": i.clock.Now().Unix() + 5}))
 		expectOK(t, get(v, opaqueToken))

@@ -22,7 +22,7 @@ type Token struct {
 	Roles    []string
 	ID       string // jti, unique per token
 	Expires  time.Time
-	IssuedAt time.Time
+	IssuedAt time.Time // zero if introspection does not say
 }
 
 // HasRole reports whether the token carries the role: exactly, never as a part of another.
