@@ -74,6 +74,28 @@ func newKey(now, from time.Time, algorithm string, policy Policy) *store.Signing
 	return &key
 }
 
+// heir returns a new key that an operator asks for: it ends where a successor that was announced before takes over.
+func heir(now, from time.Time, algorithm string, keys []store.SigningKey, policy Policy) *store.SigningKey {
+	key := *newKey(now, from, algorithm, policy)
+	for _, other := range keys {
+		if other.Algorithm == algorithm && other.Revoked.IsZero() && other.SignFrom.After(from) && other.SignFrom.Before(key.SignUntil) {
+			key = retire(key, other.SignFrom, policy)
+		}
+	}
+	return &key
+}
+
+// publishedCount returns how many keys stand in the key set.
+func publishedCount(now time.Time, keys []store.SigningKey) int {
+	count := 0
+	for _, key := range keys {
+		if key.Algorithm != Sealing && key.Revoked.IsZero() && now.Before(key.DropAt) {
+			count++
+		}
+	}
+	return count
+}
+
 // retire sets when a key signs last, and with it when it can be dropped.
 func retire(key store.SigningKey, until time.Time, policy Policy) store.SigningKey {
 	key.SignUntil = until
@@ -81,8 +103,8 @@ func retire(key store.SigningKey, until time.Time, policy Policy) store.SigningK
 	return key
 }
 
-// signerAt returns the key that signs at a moment: of those that may, the one that began last. SignUntil does not end
-// it, only a successor does, so that there is never nobody.
+// signerAt returns the key that signs at a moment: of those that may, the one that began last, and of those that began
+// together the one that ends last. SignUntil does not end it, only a successor does, so that there is never nobody.
 func signerAt(now time.Time, keys []store.SigningKey, algorithm string) (store.SigningKey, bool) {
 	var signer store.SigningKey
 	found := false
@@ -90,7 +112,8 @@ func signerAt(now time.Time, keys []store.SigningKey, algorithm string) (store.S
 		if key.Algorithm != algorithm || !key.Revoked.IsZero() || now.Before(key.SignFrom) {
 			continue
 		}
-		if !found || key.SignFrom.After(signer.SignFrom) {
+		later := key.SignFrom.After(signer.SignFrom) || key.SignFrom.Equal(signer.SignFrom) && key.SignUntil.After(signer.SignUntil)
+		if !found || later {
 			signer, found = key, true
 		}
 	}

@@ -28,11 +28,17 @@ import (
 // signing keys, and are never published.
 const Sealing = "XC20P"
 
+// MaxPublished is how many keys Rotate lets the key set have: validators take 32, and the schedule must be able to go on
+// for every algorithm.
+var MaxPublished = jose.MaxJWKSKeys - len(jose.Algorithms)
+
 var (
 	// ErrRootKey means that the root key at hand is not the one that the stored keys were sealed under.
 	ErrRootKey = errors.New("keyring: this root key did not seal the keys in the database")
 	// ErrNoKey means that there is no key that could do what was asked.
 	ErrNoKey = errors.New("keyring: no such key")
+	// ErrTooManyKeys means that one more published key would make validators refuse the whole key set.
+	ErrTooManyKeys = errors.New("keyring: as many keys are published as validators take")
 )
 
 // A Ring holds the keys of one issuer. It is safe for concurrent use; signing takes no lock.
@@ -108,15 +114,18 @@ func (r *Ring) Ensure(ctx context.Context, algorithm string) error {
 func (r *Ring) Rotate(ctx context.Context, algorithm string, immediately bool) (store.SigningKey, error) {
 	var made store.SigningKey
 	err := r.apply(ctx, func(now time.Time, keys []store.SigningKey) ([]change, error) {
-		signing, found := signerAt(now, keys, algorithm)
-		if !found {
-			return nil, ErrNoKey
-		}
 		from := now
 		if !immediately {
 			from = now.Add(r.policy.Announce)
 		}
-		changes := []change{{create: newKey(now, from, algorithm, r.policy)}}
+		signing, found := signerAt(from, keys, algorithm) // the one that would: it may be announced only
+		if !found {
+			return nil, ErrNoKey
+		}
+		if algorithm != Sealing && publishedCount(now, keys) >= MaxPublished {
+			return nil, ErrTooManyKeys
+		}
+		changes := []change{{create: heir(now, from, algorithm, keys, r.policy)}}
 		if from.Before(signing.SignUntil) {
 			retired := retire(signing, from, r.policy)
 			changes = append(changes, change{put: &retired})
@@ -151,7 +160,11 @@ func (r *Ring) Revoke(ctx context.Context, id string) error {
 		keys[i].Revoked = now
 		changes := []change{{put: &keys[i]}}
 		if signing.ID == id {
-			changes = append(changes, change{create: newKey(now, now, keys[i].Algorithm, r.policy)})
+			next := heir(now, now, keys[i].Algorithm, keys, r.policy)
+			// As if it had always been there: to a node whose clock is behind, a key that begins now has not begun, and an
+			// older one would sign once more.
+			next.SignFrom = signing.SignFrom
+			changes = append(changes, change{create: next})
 		}
 		return changes, nil
 	})

@@ -227,6 +227,66 @@ func TestRotate(t *testing.T) {
 	})
 }
 
+// TestRotatingCannotBreakTheKeySet: validators refuse a key set of more than 32 keys, and with it every token. Neither
+// somebody who may rotate keys nor a job that does so too often gets there.
+func TestRotatingCannotBreakTheKeySet(t *testing.T) {
+	usable := func(t *testing.T, n node) {
+		t.Helper()
+		body, _ := n.JWKS()
+		keys, err := jose.ParseJWKS(body)
+		if err != nil || !slices.ContainsFunc(keys, func(k jose.Key) bool { return k.ID == n.signer(t).KeyID }) {
+			t.Fatalf("the key set is of no use: %v", err)
+		}
+	}
+	t.Run("at once", func(t *testing.T) {
+		for _, immediately := range []bool{true, false} {
+			n, _ := newNode(t, jose.ES256)
+			for i := range 2 * jose.MaxJWKSKeys {
+				*n.now = n.now.Add(time.Second)
+				_, err := n.Rotate(t.Context(), jose.ES256, immediately)
+				if want := i >= keyring.MaxPublished-1; errors.Is(err, keyring.ErrTooManyKeys) != want {
+					t.Fatalf("rotation %d: got %v, want an error: %v", i, err, want)
+				}
+				usable(t, n)
+			}
+		}
+	})
+	t.Run("every hour for a month", func(t *testing.T) {
+		n, _ := newNode(t, jose.ES256)
+		for i := range 30 * 24 {
+			if _, err := n.Rotate(t.Context(), jose.ES256, false); err != nil && i < 24 {
+				t.Fatalf("rotation %d: %v", i, err)
+			}
+			n.after(t, time.Hour)
+			usable(t, n)
+		}
+		n.after(t, 2*keyring.DefaultPolicy.Announce)
+		n.after(t, keyring.DefaultPolicy.MaxTokenTTL)
+		n.after(t, time.Hour)
+		if len(n.Keys()) != 1 {
+			t.Errorf("%d keys are left when the rotating has ended, want 1", len(n.Keys()))
+		}
+	})
+}
+
+// TestRevokeAcrossClocks: a node whose clock is behind must not sign with a key that was retired, perhaps for a reason,
+// when the one that signs is revoked elsewhere; and it must go on signing.
+func TestRevokeAcrossClocks(t *testing.T) {
+	ahead, s := newNode(t, jose.ES256)
+	retired := ahead.signer(t).KeyID
+	*ahead.now = ahead.now.Add(time.Hour)
+	bad, err := ahead.Rotate(t.Context(), jose.ES256, true)
+	must(t, err)
+	*ahead.now = ahead.now.Add(time.Hour)
+	behindNow := ahead.now.Add(-30 * time.Second)
+	behind := open(t, s, &behindNow)
+	must(t, ahead.Revoke(t.Context(), bad.ID))
+	must(t, behind.Tick(t.Context()))
+	if got := behind.signer(t).KeyID; got == retired || got == bad.ID || got != ahead.signer(t).KeyID {
+		t.Errorf("%s signs, want the new key and neither the retired %s nor the revoked %s", got, retired, bad.ID)
+	}
+}
+
 func TestRevoke(t *testing.T) {
 	t.Run("the key that signs", func(t *testing.T) {
 		n, _ := newNode(t, jose.ES256)

@@ -61,6 +61,9 @@ func (r *Registry) RotateKey(ctx context.Context, actor Actor, algorithm string,
 	if errors.Is(err, keyring.ErrNoKey) {
 		return Key{}, notFound("key for", algorithm)
 	}
+	if errors.Is(err, keyring.ErrTooManyKeys) {
+		return Key{}, conflict("%d keys are published, and APIs refuse a key set that is too large: wait until old ones are dropped, or revoke some", keyring.MaxPublished)
+	}
 	if err != nil {
 		return Key{}, wrap(err)
 	}
