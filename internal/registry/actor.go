@@ -101,11 +101,20 @@ func (r *Registry) current(ctx context.Context, s store.Store, actor Actor) (oau
 			return nil, err
 		}
 	}
-	return r.adminScopesOf(ctx, s, client)
+	return r.grantedTo(ctx, s, client)
 }
 
-// adminScopesOf returns the admin scopes that a client has, by its grants and by its roles.
+// adminScopesOf returns the admin scopes that it takes to lay hands on a client: those that it has, or all of them for
+// one that introspects for the admin API, and so sees every operator's tokens.
 func (r *Registry) adminScopesOf(ctx context.Context, s store.Store, client store.Client) (oauth.Scope, error) {
+	if slices.Contains(client.ResourceServerFor, r.admin) {
+		return AdminScopes(), nil
+	}
+	return r.grantedTo(ctx, s, client)
+}
+
+// grantedTo returns the admin scopes that a client has, by its grants and by its roles.
+func (r *Registry) grantedTo(ctx context.Context, s store.Store, client store.Client) (oauth.Scope, error) {
 	grants := slices.Clone(client.Grants)
 	for _, name := range client.Roles {
 		role, err := s.Roles().Get(ctx, name)
@@ -114,12 +123,7 @@ func (r *Registry) adminScopesOf(ctx context.Context, s store.Store, client stor
 		}
 		grants = append(grants, role.Grants...)
 	}
-	scopes := r.adminScopesIn(grants)
-	if slices.Contains(client.ResourceServerFor, r.admin) {
-		// Who introspects for the admin API sees every operator's tokens.
-		scopes = AdminScopes()
-	}
-	return scopes, nil
+	return r.adminScopesIn(grants), nil
 }
 
 func (r *Registry) adminScopesIn(grants []store.Grant) oauth.Scope {

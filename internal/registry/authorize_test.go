@@ -266,3 +266,19 @@ func TestSecretsStayOut(t *testing.T) {
 		t.Errorf("the secret is stored: %v", err)
 	}
 }
+
+// TestIntrospectingForTheAdminAPIIsNoRight: a client that introspects for the admin API weighs as much as all admin scopes
+// for whoever would change it, and holds none of them by that: what was taken from it stays taken, although its last
+// token still says otherwise.
+func TestIntrospectingForTheAdminAPIIsNoRight(t *testing.T) {
+	b := stocked(t)
+	actor := b.operator("introspector", ClientsWrite)
+	cut := oauth.ClientMetadata{ClientName: "introspector", ResourceServerFor: []string{b.Admin()}}
+	if _, err := b.UpdateClient(t.Context(), System("test"), actor.ID, cut); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.SuspendClient(t.Context(), actor, "billing")
+	wantCode(t, err, Forbidden)
+	_, err = b.SuspendClient(t.Context(), b.operator("clerk", ClientsWrite), "introspector")
+	wantCode(t, err, Forbidden)
+}
