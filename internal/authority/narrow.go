@@ -24,11 +24,10 @@ func narrow(client *client, resources []string, scope string) (*Authorization, e
 	authorization := &Authorization{
 		ClientID: client.ID, Audience: audience, Scope: granted, Format: first.Format, Algorithm: first.Algorithm,
 	}
-	for _, uri := range audience {
-		for _, role := range client.grants[uri].roles {
-			if !slices.Contains(authorization.Roles, role) {
-				authorization.Roles = append(authorization.Roles, role)
-			}
+	// A role that grants nothing at one of them would be taken there for a right that nobody gave, as a scope would.
+	for _, role := range client.grants[audience[0]].roles {
+		if !slices.ContainsFunc(audience, func(uri string) bool { return !slices.Contains(client.grants[uri].roles, role) }) {
+			authorization.Roles = append(authorization.Roles, role)
 		}
 	}
 	return authorization, nil

@@ -27,6 +27,8 @@ var world = &catalog{
 	roles: map[string]store.Role{
 		"reader": {Name: "reader", Grants: []store.Grant{to("https://a.test", "read"), to("https://b.test", "read")}},
 		"writer": {Name: "writer", Grants: []store.Grant{{Resource: "https://a.test", Scopes: []string{"write"}, Defaults: []string{"write"}}}},
+		"shared": {Name: "shared", Grants: []store.Grant{to("https://m1.test", "read"), to("https://m2.test", "read")}},
+		"m1":     {Name: "m1", Grants: []store.Grant{to("https://m1.test", "m1-only")}},
 		"ghost":  {Name: "ghost", Grants: []store.Grant{to("https://gone.test", "read")}},
 	},
 }
@@ -134,6 +136,14 @@ func TestRolesInTokens(t *testing.T) {
 		got, err := narrow(c, []string{uri}, "read")
 		if err != nil || !slices.Equal(got.Roles, want) {
 			t.Errorf("at %s: got %q, %v, want %q: a role says nothing where it grants nothing", uri, got.Roles, err, want)
+		}
+	}
+	shared := inWorld(store.Client{MultipleAudiences: true, Roles: []string{"m1", "shared"}})
+	both := []string{"https://m1.test", "https://m2.test"}
+	for _, audience := range [][]string{both, {both[1], both[0]}} {
+		got, err := narrow(shared, audience, "read")
+		if err != nil || !slices.Equal(got.Roles, []string{"shared"}) {
+			t.Errorf("at %s: got %q, %v: a role of one resource must not pass for a right on the other", audience, got.Roles, err)
 		}
 	}
 }
