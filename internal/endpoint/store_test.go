@@ -73,6 +73,44 @@ func TestIssuingAsksTheStoreNothing(t *testing.T) {
 	}
 }
 
+// TestGarbageCostsNothing: what is refused for its own sake never reaches the store.
+func TestGarbageCostsNothing(t *testing.T) {
+	s, w := watched(t)
+	token := s.token(t, "c-basic", resourceA, "read")
+	s.active(t, "rs-a", token, true)
+	w.since()
+	t.Run("AS-31 tokens that cannot be ours are not looked up", func(t *testing.T) {
+		for _, garbage := range []string{
+			"x", "a.b.c", token[:len(token)-1], "writ_at_" + strings.Repeat("A", 200), spoil(t, token, []string{"rekey"}),
+			spoil(t, token, []string{"resign"}), strings.Repeat(".", 60_000),
+		} {
+			s.active(t, "rs-a", garbage, false)
+		}
+		s.clock.move(400 * time.Millisecond)
+		s.active(t, "rs-b", token, false) // nor what is not for the caller; the caller itself is read once
+		if got, want := w.since(), []string{"clients.get rs-b"}; !slices.Equal(got, want) {
+			t.Errorf("the store was asked %q, want %q", got, want)
+		}
+	})
+	t.Run("AS-18 a scope that is too long or too many", func(t *testing.T) {
+		var many []string
+		for i := range 65 {
+			many = append(many, "s"+strings.Repeat("x", i%20)+string(rune('a'+i%26))+string(rune('a'+i/26)))
+		}
+		for client, scope := range map[string]string{
+			"c-stranger": strings.Repeat("x", 2049), "c-basic": strings.Join(many, "+"),
+		} {
+			got := s.post(t, "/token", client, "grant_type=client_credentials&scope="+scope)
+			if got.StatusCode != http.StatusBadRequest || !strings.Contains(got.body, "invalid_scope") {
+				t.Errorf("got %d %s", got.StatusCode, got.body)
+			}
+		}
+		if got := w.since(); len(got) > 0 {
+			t.Errorf("the store was asked %q, want nothing", got)
+		}
+	})
+}
+
 func TestAChangeCountsWithinASecond(t *testing.T) {
 	suspend := func(c *store.Client) { c.Suspended = true }
 
