@@ -35,7 +35,7 @@ func safePlace(path string, options Options) (string, error) {
 		return "", fmt.Errorf("%s is on a network file system (%s), where SQLite's locks do not work and the database may be corrupted; "+
 			"use a local disk, or PostgreSQL", dir, kind)
 	}
-	return path, safeFiles(path)
+	return path, safeDatabase(path)
 }
 
 // realPath returns where path leads to, and makes its directory.
@@ -65,28 +65,28 @@ func safeDirectory(dir string) error {
 	return nil
 }
 
-// safeFiles makes the database, so that it has the right permissions from its first moment, or checks those it has.
-func safeFiles(path string) error {
-	if err := create(path); err != nil {
+// safeDatabase makes the database, so that it has the right permissions from its first moment, or checks those it has.
+func safeDatabase(path string) error {
+	return errors.Join(create(path), safeFile(path), safeFile(path+".lock"))
+}
+
+// safeCompanions does so for the files that SQLite keeps beside a database. Whoever calls it must be the only one that
+// opens the database: SQLite makes a file first and gives it the permissions of the database then.
+func safeCompanions(path string) error {
+	database, err := os.Stat(path)
+	if err != nil {
 		return err
 	}
-	// SQLite gives the WAL the permissions of the database, but not its index.
-	if err := create(path + "-shm"); err != nil {
-		return err
+	names := []string{path + "-shm"}
+	if database.Size() > 0 { // SQLite does not want a WAL beside a database that is still empty
+		names = append(names, path+"-wal")
 	}
-	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal", path + ".lock"} {
-		info, err := os.Lstat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := safeFile(name, info); err != nil {
+	for _, name := range names {
+		if err := create(name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(safeFile(path+"-wal"), safeFile(path+"-shm"), safeFile(path+"-journal"))
 }
 
 func create(path string) error {
@@ -100,8 +100,15 @@ func create(path string) error {
 	return errors.Join(file.Sync(), file.Close(), syncDirectory(filepath.Dir(path)))
 }
 
-func safeFile(path string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
+// safeFile checks a file, if it is there.
+func safeFile(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", path)
 	}
 	return ownFile(path, info)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 )
@@ -100,6 +101,7 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 }
 
 func setDefaults(config *pgx.ConnConfig) {
+	config.ValidateConnect = primaryOnly(config.ValidateConnect)
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > 30*time.Second {
 		config.ConnectTimeout = 5 * time.Second
@@ -115,6 +117,18 @@ func setDefaults(config *pgx.ConnConfig) {
 		if _, set := config.RuntimeParams[name]; !set {
 			config.RuntimeParams[name] = value
 		}
+	}
+}
+
+// primaryOnly refuses a connection to a standby, where a DSN or a DNS name leads to several servers. One connection of a
+// pool that reads behind the others is worse than none: a client read there with the generation read here would be
+// taken for up to date until the next change, suspended or not.
+func primaryOnly(asked pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
+	return func(ctx context.Context, connection *pgconn.PgConn) error {
+		if err := pgconn.ValidateConnectTargetSessionAttrsPrimary(ctx, connection); err != nil || asked == nil {
+			return err
+		}
+		return asked(ctx, connection)
 	}
 }
 

@@ -62,19 +62,27 @@ func openSQLite(ctx context.Context, path string, lock *processLock) (*database,
 		reads:   &pool{db: reads}, writes: &pool{db: writes},
 		release: lock.release,
 	}
-	// One at a time: the first connection turns the journal into a WAL, for which it must be alone.
-	if err := lock.SessionLock(ctx, nil); err != nil {
-		return nil, errors.Join(err, reads.Close(), writes.Close())
-	}
-	var version string
-	err = errors.Join(db.writes.scanOne(ctx, sqliteVersion, &version), lock.SessionUnlock(ctx, nil))
-	if err == nil {
-		err = supportedSQLite(version)
-	}
-	if err != nil {
+	if err := db.openAlone(ctx, path, lock); err != nil {
 		return nil, errors.Join(err, reads.Close(), writes.Close())
 	}
 	return db, nil
+}
+
+// openAlone opens the connection that writes, one Store at a time: the first one turns the journal into a WAL, for which
+// it must be alone, and makes files.
+func (d *database) openAlone(ctx context.Context, path string, lock *processLock) (err error) {
+	if err := lock.SessionLock(ctx, nil); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.SessionUnlock(ctx, nil)) }()
+	if err := safeCompanions(path); err != nil {
+		return err
+	}
+	var version string
+	if err := d.writes.scanOne(ctx, sqliteVersion, &version); err != nil {
+		return err
+	}
+	return supportedSQLite(version)
 }
 
 // sqliteURI names the file. modeof gives files that SQLite makes beside it the permissions of the database.

@@ -130,13 +130,6 @@ func replaceBySymlink(dir, name string) error {
 	return errors.Join(os.WriteFile(target, nil, 0o600), os.Symlink(target, name))
 }
 
-func closeIt(t *testing.T, s *sqlstore.Store) {
-	t.Helper()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestST03(t *testing.T) {
 	t.Parallel()
 	dsn := sqlite(t)

@@ -77,3 +77,10 @@ func openWith(t testing.TB, options sqlstore.Options) *sqlstore.Store {
 	})
 	return s
 }
+
+func closeIt(t *testing.T, s *sqlstore.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
