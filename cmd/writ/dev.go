@@ -50,6 +50,9 @@ holds the demo client's variables, to be sourced by a shell.`,
 			log = server.NewLogger(cmd.ErrOrStderr(), server.Default().Log)
 		}
 		d, err := startDev(cmd.Context(), *dir, *port, log)
+		if err != nil && cmd.Context().Err() != nil {
+			return nil // interrupted before it was ready; startDev has stopped what it started
+		}
 		if err != nil {
 			return err
 		}

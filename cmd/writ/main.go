@@ -37,7 +37,9 @@ func run() int {
 	if err == nil {
 		return exitDone
 	}
-	report(os.Stderr, err)
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) { // who interrupts knows that it was interrupted
+		report(os.Stderr, err)
+	}
 	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
 	}

@@ -62,6 +62,9 @@ credential is left in DATA/operator.json.`,
 			return err
 		}
 		running, err := server.New(cmd.Context(), config, server.Options{Logger: server.NewLogger(cmd.ErrOrStderr(), config.Log)})
+		if cmd.Context().Err() != nil && err != nil {
+			return nil // interrupted before it was ready
+		}
 		if err != nil {
 			return err
 		}

@@ -219,6 +219,10 @@ func TestOP17Secrets(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("got %v", err)
 		}
+		path = writeFile(t, "writ.yaml", "writ_cs_canarycanarycanarycanary\n")
+		if _, err = Load(path, nil, nil); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("a file with a client secret: %v", err)
+		}
 		_, err = Load("", []string{"WRIT_DATABASE=postgres://writ:canary@db:x y/writ"}, nil)
 		if err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("got %v", err)

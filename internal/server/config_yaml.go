@@ -217,7 +217,8 @@ func (f *configFile) excerpt(line, column int) string {
 	return number + string(shown) + "\n" + strings.Repeat(" ", len(number)+max(column, 1)-1) + "^"
 }
 
-var withPassword = regexp.MustCompile(`://[^@/\s]*:[^@\s]+@`)
+// withPassword finds what an error must not show: passwords in URLs, and secrets of our own, which tell by their beginning.
+var withPassword = regexp.MustCompile(`://[^@/\s]*:[^@\s]+@|\bwrit_[a-z]+_[A-Za-z0-9_-]{16,}`)
 
 func redactDSN(s string) string { return withPassword.ReplaceAllString(s, "://…@") }
 
