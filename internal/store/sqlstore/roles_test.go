@@ -22,6 +22,11 @@ func TestST12(t *testing.T) {
 	super := connect(t, dsn)
 	before, after := documentedRoles(t)
 	super.exec(t, before)
+	t.Cleanup(func() { // roles are the server's, not the database's
+		if _, err := super.Exec(`DROP OWNED BY writ_server; DROP OWNED BY writ_owner CASCADE; DROP ROLE writ_server, writ_owner`); err != nil {
+			t.Error(err)
+		}
+	})
 	super.exec(t, `ALTER ROLE writ_owner PASSWORD 'owner'`)
 	super.exec(t, `ALTER ROLE writ_server PASSWORD 'server'`)
 	super.exec(t, `CREATE SCHEMA other; CREATE TABLE other.secrets (id TEXT)`)
