@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/writ-auth/writ/oauth"
@@ -107,15 +108,16 @@ func (r *Request) foreign() int {
 	return count
 }
 
-// secretPrefix begins every secret that registry generates.
-const secretPrefix = "writ_cs_"
+// secretPrefixes begin every secret that registry generates and every opaque token.
+var secretPrefixes = []string{"writ_cs_", opaquePrefix}
 
 // identifier returns text if it could be a client ID, and "", which no client has, for what would only go from a stranger
 // into the database and the journal: characters outside RFC 6749, A.1, too many of them, or the secret of a client that
-// mistook one field for the other.
+// mistook one field for the other, or put "id:secret" into one.
 func identifier(text string) string {
 	other := func(r rune) bool { return r < ' ' || r > '~' }
-	if len(text) > maxIdentifierBytes || strings.ContainsFunc(text, other) || strings.HasPrefix(text, secretPrefix) {
+	secret := func(prefix string) bool { return strings.Contains(text, prefix) }
+	if len(text) > maxIdentifierBytes || strings.ContainsFunc(text, other) || slices.ContainsFunc(secretPrefixes, secret) {
 		return ""
 	}
 	return text

@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/internal/store/memstore"
+	"github.com/writ-auth/writ/oauth"
 )
 
 // watched returns a server over a store that is watched and can be taken away.
@@ -338,4 +340,26 @@ func TestTwoReplicas(t *testing.T) {
 		}
 		other.active(t, "rs-o", other.token(t, "c-opaque", resourceO, "read"), true)
 	})
+}
+
+// TestASecretInTheWrongFieldIsNotInTheJournal: whoever puts the secret where the client ID belongs, alone or beside it, is
+// refused, and the journal, which is kept for years, does not say with what.
+func TestASecretInTheWrongFieldIsNotInTheJournal(t *testing.T) {
+	const secret = "writ_cs_canary-0123456789012345678901234567890123456789"
+	s := newServer(t)
+	for _, id := range []string{secret, "c-basic:" + secret, " " + secret, "writ_at_" + secret[8:]} {
+		form := authority.Form{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
+		for _, request := range []*authority.Request{{Form: form}, {
+			Form: authority.Form{"grant_type": {"client_credentials"}}, Authorization: []string{basic(id, "")},
+		}} {
+			if _, err := s.authority.Token(t.Context(), request); !errors.Is(err, oauth.InvalidClient) {
+				t.Errorf("%q: got %v, want invalid_client", id, err)
+			}
+		}
+	}
+	for _, event := range s.journal.Events() {
+		if strings.Contains(event.ClientID, "canary") {
+			t.Errorf("the journal says %q", event.ClientID)
+		}
+	}
 }
