@@ -298,6 +298,18 @@ func TestI14SignedIntrospection(t *testing.T) {
 			}
 		}
 	})
+	t.Run("I07, I15 a JWT of ours with every claim of an access token, and another type", func(t *testing.T) {
+		signer, err := s.ring.Signer(jose.ES256)
+		must(t, err)
+		for typ, want := range map[string]bool{
+			"at+jwt": true, "application/at+jwt": true, "JWT": false, "": false, "token-introspection+jwt": false,
+			"client-authentication+jwt": false, "at": false,
+		} {
+			signed, err := signer.Sign(typ, []byte(payload(t, token)))
+			must(t, err)
+			s.active(t, "rs-a", signed, want)
+		}
+	})
 	t.Run("I16 what one resource server was told is not for another", func(t *testing.T) {
 		set, err := jwk.ParseString(s.get(t, "/jwks").body)
 		must(t, err)

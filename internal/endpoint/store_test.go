@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -224,6 +225,18 @@ func TestTheStoreHangs(t *testing.T) {
 	if took := time.Since(began); took > 500*time.Millisecond {
 		t.Errorf("a request of a client that is known took %v while the store was known to hang", took)
 	}
+	s.clock.move(time.Second) // long enough for somebody to try again
+	w.since()
+	group.Go(func() { s.asks(t, "c-basic", http.StatusOK) })
+	for len(w.since()) == 0 {
+		runtime.Gosched()
+	}
+	began = time.Now()
+	s.asks(t, "c-two", http.StatusOK)
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("a request took %v while another tried whether the store was back", took)
+	}
+	group.Wait()
 	w.set(func(w *watchedStore) { w.hangs = false })
 	update(t, w.Store, "c-basic", func(c *store.Client) { c.Suspended = true })
 	s.clock.move(2 * time.Second)
