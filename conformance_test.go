@@ -183,9 +183,10 @@ func inGo(path string, holders map[string][]holder) error {
 		return err
 	}
 	for _, declaration := range file.Decls {
-		place := path
+		place, fallback := path, ""
 		if f, ok := declaration.(*ast.FuncDecl); ok {
 			place += " " + f.Name.Name
+			fallback = claimOf(f)
 			inName(f, place, holders)
 		}
 		messages := map[ast.Node]bool{} // what a test says when it fails is not what it claims
@@ -198,8 +199,8 @@ func inGo(path string, holders map[string][]holder) error {
 			case *ast.BasicLit:
 				if text, err := strconv.Unquote(n.Value); n.Kind == token.STRING && err == nil {
 					ids, claim := rows(text)
-					if messages[n] {
-						claim = ""
+					if messages[n] || claim == "" {
+						claim = fallback
 					}
 					add(holders, ids, claim, place)
 				}
@@ -210,26 +211,26 @@ func inGo(path string, holders map[string][]holder) error {
 	return nil
 }
 
-// inName finds the rows in the name of a test, and its claim in the first sentence of its comment, else in the rest of the name.
+// inName finds the rows in the name of a test.
 func inName(f *ast.FuncDecl, place string, holders map[string][]holder) {
-	name := f.Name.Name
-	if !strings.HasPrefix(name, "Test") && !strings.HasPrefix(name, "Fuzz") {
-		return
-	}
-	claim, _, _ := strings.Cut(strings.TrimPrefix(strings.Join(strings.Fields(f.Doc.Text()), " "), name), ". ")
-	claim = strings.Trim(claim, " .:")
-	if claim == "" {
-		rest := name[4:]
-		for _, id := range funcRows.FindAllString(name, -1) {
-			rest = strings.Replace(rest, id, "", 1)
-		}
-		claim = strings.ToLower(strings.TrimSpace(capital.ReplaceAllString(strings.ReplaceAll(rest, "_", " "), " $1")))
-	}
-	for _, id := range funcRows.FindAllString(name, -1) { // RS09, and not the algorithm RS256
-		if ids, _ := rows(id); len(ids) > 0 {
-			add(holders, ids, claim, place)
+	if name := f.Name.Name; strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz") {
+		for _, id := range funcRows.FindAllString(name, -1) { // RS09, and not the algorithm RS256
+			if ids, _ := rows(id); len(ids) > 0 {
+				add(holders, ids, claimOf(f), place)
+			}
 		}
 	}
+}
+
+// claimOf is what a function claims: the first sentence of its comment, else what its name says beside the rows.
+func claimOf(f *ast.FuncDecl) string {
+	comment := strings.TrimPrefix(strings.Join(strings.Fields(f.Doc.Text()), " "), f.Name.Name)
+	claim, _, _ := strings.Cut(comment, ". ")
+	if claim = strings.Trim(claim, " .:,"); claim != "" {
+		return claim
+	}
+	rest := funcRows.ReplaceAllString(strings.TrimPrefix(f.Name.Name, "Test"), "")
+	return strings.ToLower(strings.TrimSpace(capital.ReplaceAllString(strings.ReplaceAll(rest, "_", " "), " $1")))
 }
 
 func inScript(path string, holders map[string][]holder) error {

@@ -92,6 +92,7 @@ func TestUnknownKey(t *testing.T) {
 	})
 }
 
+// TestRS25: a flood of unknown key IDs costs one fetch an interval, and good tokens pass all the while.
 func TestRS25(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier(nil)

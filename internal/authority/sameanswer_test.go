@@ -46,6 +46,7 @@ func (t tracedClients) Get(ctx context.Context, id string) (store.Client, error)
 // TestCA26SameWork shows that every refusal of credentials asks the store for the same and hashes as often, whoever is
 // asked for and whether the client was seen lately: there is nothing whose time could tell. TestCA26Timing in endpoint
 // takes the time.
+// TestCA26SameWork: A28 as well: an unknown client, a wrong secret and a wrong method cost one hash each.
 func TestCA26SameWork(t *testing.T) {
 	hashes := 0
 	for name, method := range clientAuths {

@@ -208,6 +208,7 @@ func TestAS21(t *testing.T) {
 	}
 }
 
+// TestOP01: connections that dribble their header are closed, and others are served meanwhile.
 func TestOP01(t *testing.T) {
 	c := testConfig(t)
 	c.Limits.HeaderTimeout = Duration(3 * time.Second)
@@ -277,6 +278,7 @@ func TestOP01(t *testing.T) {
 	}
 }
 
+// TestOP02: a caller that does not read its answer is cut off.
 func TestOP02(t *testing.T) {
 	t.Parallel()
 	limits := Default().Limits
@@ -350,6 +352,7 @@ func TestOP05(t *testing.T) {
 // publicPaths are all that is served there.
 var publicPaths = []string{"/token", "/introspect", "/revoke", "/jwks", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/admin/v1"}
 
+// TestOP07: other methods are refused everywhere, and reflect nothing.
 func TestOP07(t *testing.T) {
 	t.Parallel()
 	r := start(t, testConfig(t))
@@ -445,6 +448,7 @@ func TestOP20(t *testing.T) {
 	}
 }
 
+// TestOP21: the metadata stands at exactly the path of RFC 8414, 3.1, in one spelling.
 func TestOP21(t *testing.T) {
 	t.Parallel()
 	plain := start(t, testConfig(t))

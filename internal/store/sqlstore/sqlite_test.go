@@ -16,6 +16,7 @@ import (
 	"github.com/writ-auth/writ/internal/store/sqlstore"
 )
 
+// TestST01: a SQLite with the WAL-reset bug is refused, and the one that is linked is not one of them.
 func TestST01(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]bool{
@@ -130,6 +131,7 @@ func replaceBySymlink(dir, name string) error {
 	return errors.Join(os.WriteFile(target, nil, 0o600), os.Symlink(target, name))
 }
 
+// TestST03: a second process is refused, told who has the database, and harms nothing.
 func TestST03(t *testing.T) {
 	t.Parallel()
 	dsn := sqlite(t)
