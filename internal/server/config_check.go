@@ -33,6 +33,10 @@ func (c Config) problems() Problems {
 	if c.Keys.Announce >= c.Keys.Lifetime {
 		ps.add("keys.announce", "must be shorter than keys.lifetime (%s)", c.Keys.Lifetime)
 	}
+	if c.Keys.Lifetime < c.Tokens.MaxTTL/2 {
+		// Each key stays published for as long as its last token lives; APIs refuse a key set of more than 32.
+		ps.add("keys.lifetime", "must be at least half of tokens.max_ttl (%s), or more keys would be published than APIs take", c.Tokens.MaxTTL)
+	}
 	if c.Limits.HeaderTimeout > c.Limits.BodyTimeout {
 		ps.add("limits.header_timeout", "is longer than limits.body_timeout, which the header is a part of (%s)", c.Limits.BodyTimeout)
 	}

@@ -63,6 +63,7 @@ log:
 	}
 }
 
+// TestOP16: YAML bombs, duplicates, unknown keys and ambiguous scalars are refused, quickly and with the line.
 func TestOP16(t *testing.T) {
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
 	for i := 'b'; i < 'j'; i++ {
@@ -301,6 +302,7 @@ func TestOP05START(t *testing.T) {
 		"admin on the public listener":       {map[string]string{"admin.listen": "127.0.0.1:8080"}, "admin.listen", "must not be on the public"},
 		"address without port":               {map[string]string{"listen": "127.0.0.1"}, "listen", "HOST:PORT"},
 		"ttl above max_ttl":                  {map[string]string{"tokens.ttl": "2h"}, "tokens.ttl", "max_ttl"},
+		"so many keys that APIs refuse all":  {map[string]string{"keys.lifetime": "10m", "keys.announce": "6m"}, "keys.lifetime", "tokens.max_ttl"},
 		"announced for longer than it lives": {map[string]string{"keys.lifetime": "1h"}, "keys.announce", "lifetime"},
 	}
 	for name, c := range cases {
