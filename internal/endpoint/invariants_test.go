@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,9 @@ func (c *conversation) headers(t *testing.T, s step, got answer) {
 		t.Errorf("challenge %q beside a status %d", challenges, got.StatusCode)
 	}
 }
+
+// allowedText is what an error may consist of (RFC 6749, 5.2).
+var allowedText = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]*$`)
 
 // refusal checks the shape of an OAuth error (RFC 6749, 5.2).
 func (c *conversation) refusal(t *testing.T, s step, got answer) {
