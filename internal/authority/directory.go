@@ -65,7 +65,8 @@ type effective struct {
 	resource store.Resource
 	scopes   oauth.Scope
 	defaults oauth.Scope
-	roles    []string
+	roles    []string               // names, in the client's order
+	bundles  map[string]oauth.Scope // what each of the roles comes to at the resource
 }
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
@@ -260,14 +261,18 @@ func (c *catalog) effective(record store.Client) map[string]*effective {
 		}
 		of := sum[grant.Resource]
 		if of == nil {
-			of = &effective{resource: resource}
+			of = &effective{resource: resource, bundles: map[string]oauth.Scope{}}
 			sum[grant.Resource] = of
 		}
 		of.scopes = union(of.scopes, resource, grant.Scopes)
 		of.defaults = union(of.defaults, resource, grant.Defaults)
-		if role != "" && !slices.Contains(of.roles, role) {
+		if role == "" {
+			return
+		}
+		if !slices.Contains(of.roles, role) {
 			of.roles = append(of.roles, role)
 		}
+		of.bundles[role] = union(of.bundles[role], resource, grant.Scopes)
 	}
 	for _, grant := range record.Grants {
 		add(grant, "")

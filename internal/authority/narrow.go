@@ -24,13 +24,25 @@ func narrow(client *client, resources []string, scope string) (*Authorization, e
 	authorization := &Authorization{
 		ClientID: client.ID, Audience: audience, Scope: granted, Format: first.Format, Algorithm: first.Algorithm,
 	}
-	// A role that grants nothing at one of them would be taken there for a right that nobody gave, as a scope would.
 	for _, role := range client.grants[audience[0]].roles {
-		if !slices.ContainsFunc(audience, func(uri string) bool { return !slices.Contains(client.grants[uri].roles, role) }) {
+		if mayShow(client, audience, granted, role) {
 			authorization.Roles = append(authorization.Roles, role)
 		}
 	}
 	return authorization, nil
+}
+
+// mayShow reports whether a role may stand in a token: at every resource of the audience it grants something, and the
+// token has all that it grants. Else a resource that asks for the role would take it for a right that nobody gave there,
+// or that the client left out when it asked for less.
+func mayShow(client *client, audience []string, granted oauth.Scope, role string) bool {
+	for _, uri := range audience {
+		bundle := client.grants[uri].bundles[role]
+		if len(bundle) == 0 || len(granted.Missing(bundle...)) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // audienceOf returns the resources that the token is for: those asked for, or the only one that the client has

@@ -132,10 +132,18 @@ func TestNarrow(t *testing.T) {
 
 func TestRolesInTokens(t *testing.T) {
 	c := inWorld(store.Client{Roles: []string{"reader", "writer", "ghost"}})
-	for uri, want := range map[string][]string{"https://a.test": {"reader", "writer"}, "https://b.test": {"reader"}} {
-		got, err := narrow(c, []string{uri}, "read")
-		if err != nil || !slices.Equal(got.Roles, want) {
-			t.Errorf("at %s: got %q, %v, want %q: a role says nothing where it grants nothing", uri, got.Roles, err, want)
+	for _, test := range []struct {
+		uri, scope string
+		want       []string
+	}{
+		{"https://a.test", "read write", []string{"reader", "writer"}},
+		{"https://a.test", "read", []string{"reader"}}, // who asks for less does not keep the role that gives more
+		{"https://a.test", "write", []string{"writer"}},
+		{"https://b.test", "read", []string{"reader"}}, // a role says nothing where it grants nothing
+	} {
+		got, err := narrow(c, []string{test.uri}, test.scope)
+		if err != nil || !slices.Equal(got.Roles, test.want) {
+			t.Errorf("%q at %s: got %q, %v, want %q", test.scope, test.uri, got.Roles, err, test.want)
 		}
 	}
 	shared := inWorld(store.Client{MultipleAudiences: true, Roles: []string{"m1", "shared"}})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/writ-auth/writ/internal/audit"
+	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -78,6 +79,10 @@ func (a *Authority) mint(ctx context.Context, r *Request, authorization *Authori
 	token, err := a.encode(authorization, claims)
 	if err != nil {
 		return nil, unavailable(err)
+	}
+	if len(token) > jose.MaxTokenBytes {
+		// We could neither introspect nor revoke it.
+		return nil, oauth.Errorf(oauth.InvalidScope, "the token would be larger than 16 KiB: ask for fewer resources or scopes")
 	}
 	event := audit.Event{
 		Time: now, Kind: eventIssued, ClientID: claims.ClientID, TokenID: claims.ID, Scope: claims.Scope,
