@@ -521,3 +521,75 @@ func TestInit(t *testing.T) {
 		}
 	})
 }
+
+// Two nodes that both find an empty database make one root key between them: the one that comes second is refused, and its
+// own root key, which has sealed nothing, is not left in the way of the right one.
+func TestST17TwoFirstNodes(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		dsn := storetest.PostgreSQL(t)
+		var servers [2]*Server
+		var errs [2]error
+		var configs [2]Config
+		var group sync.WaitGroup
+		for i := range servers {
+			configs[i] = testConfig(t)
+			configs[i].Database, configs[i].Issuer = dsn, "https://as.example"
+			if _, err := Migrate(t.Context(), configs[i], false); err != nil { // so that they start from the same line
+				t.Fatal(err)
+			}
+		}
+		for i := range servers {
+			group.Go(func() {
+				servers[i], errs[i] = New(t.Context(), configs[i], Options{Logger: slog.New(slog.DiscardHandler)})
+			})
+		}
+		group.Wait()
+		for i, s := range servers {
+			_, noFile := os.Stat(configs[i].rootKeyPath())
+			if (errs[i] == nil) != (noFile == nil) {
+				t.Errorf("ST-17 node %d: started: %v; its root key: %v", i, errs[i], noFile)
+			}
+			if s != nil {
+				s.Close()
+			}
+		}
+		if (errs[0] == nil) == (errs[1] == nil) {
+			t.Errorf("ST-17 want one node to start and one to be refused; got %v and %v", errs[0], errs[1])
+		}
+	}
+}
+
+func TestRevocationsAreSwept(t *testing.T) {
+	t.Parallel()
+	clock := &clock{}
+	r := startAt(t, testConfig(t), clock.now)
+	caller := r.newClient(t, "billing", nil)
+	if status, answer := r.post(t, "/revoke", caller, url.Values{"token": {r.token(t, caller)}}); status != http.StatusOK {
+		t.Fatalf("revoke: %d %v", status, answer)
+	}
+	kept := func() int {
+		t.Helper()
+		all, err := r.store.Revocations().List(t.Context(), "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	i := slices.IndexFunc(r.loops, func(l loop) bool { return l.name == "sweep" })
+	if i < 0 || r.loops[i].every > time.Minute {
+		t.Fatal("the server does not sweep every minute")
+	}
+	for _, step := range []struct {
+		pass time.Duration
+		want int
+	}{{0, 1}, {time.Hour, 0}} {
+		clock.add(step.pass)
+		if err := r.loops[i].once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := kept(); got != step.want {
+			t.Errorf("after %s %d revocations are kept, want %d", step.pass, got, step.want)
+		}
+	}
+}

@@ -211,7 +211,7 @@ func TestAS21(t *testing.T) {
 // TestOP01: connections that dribble their header are closed, and others are served meanwhile.
 func TestOP01(t *testing.T) {
 	c := testConfig(t)
-	c.Limits.HeaderTimeout = Duration(3 * time.Second)
+	c.Limits.HeaderTimeout, c.Limits.BodyTimeout = Duration(3*time.Second), Duration(time.Minute)
 	c.Log.Level = "warn"
 	r := start(t, c)
 	client := r.newClient(t, "billing", nil)
