@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("WRIT_LISTEN", "127.0.0.1:0")
 			env.Setenv("WRIT_ADMIN_LISTEN", "127.0.0.1:0")
 			env.Setenv("DOCS", docs)
+			env.Setenv("GORACE", strings.TrimPrefix(raceOptions, "GORACE="))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

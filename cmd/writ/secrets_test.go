@@ -33,8 +33,8 @@ func (s *shell) run(ok bool, stdin string, variables []string, args ...string) s
 	cmd := s.writ(s.t.Context(), s.t, args...)
 	cmd.Env = append(cmd.Env, variables...)
 	cmd.Stdin = strings.NewReader(stdin)
-	var stdout, both bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &tee{&stdout, &both}, &both
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -42,17 +42,10 @@ func (s *shell) run(ok bool, stdin string, variables []string, args ...string) s
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || ok != (err == nil) {
-		s.t.Fatalf("writ %s: %v\n%s", strings.Join(args, " "), err, &both)
+		s.t.Fatalf("writ %s: %v\n%s", strings.Join(args, " "), err, &stderr)
 	}
-	s.told = append(s.told, said{"writ " + strings.Join(args, " "), both.String(), string(arguments)})
+	s.told = append(s.told, said{"writ " + strings.Join(args, " "), stdout.String() + stderr.String(), string(arguments)})
 	return stdout.String()
-}
-
-type tee struct{ a, b *bytes.Buffer }
-
-func (t *tee) Write(p []byte) (int, error) {
-	t.a.Write(p)
-	return t.b.Write(p)
 }
 
 // once takes the last command's output out of what is searched, but for the secret that it was to show.
