@@ -212,14 +212,12 @@ func threeFree() (int, bool) {
 	if port > 65533 {
 		return 0, false
 	}
-	for _, next := range []int{port + 1, port + 2} {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(next)))
-		if err != nil {
-			return 0, false
-		}
-		defer l.Close()
-	}
-	return port, true
+	return port, free(port+1) && free(port+2)
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	return err == nil && l.Close() == nil
 }
 
 // edit FILE OLD NEW replaces a text in a file.
