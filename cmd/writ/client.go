@@ -222,9 +222,9 @@ func newClientList(as *operatorFlag) *cobra.Command {
 				return err
 			}
 			all = append(all, client)
-			rows = append(rows, []string{client.ClientName, client.ID, status(client), client.TokenEndpointAuthMethod, describeGrants(client)})
+			rows = append(rows, []string{client.ClientName, client.ID, status(client), describeGrants(client)})
 		}
-		return writeList(cmd.OutOrStdout(), *asJSON, all, []string{"NAME", "CLIENT ID", "STATUS", "METHOD", "MAY"}, rows)
+		return writeList(cmd.OutOrStdout(), *asJSON, all, []string{"NAME", "CLIENT ID", "STATUS", "MAY"}, rows)
 	}
 	return cmd
 }

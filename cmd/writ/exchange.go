@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/writ-auth/writ/internal/jose"
 )
@@ -192,7 +193,7 @@ func join(delim json.Delim, parts []string, indent int, partly bool) string {
 		line = " " + line + " "
 	}
 	line = delim.String() + line + closing
-	if !strings.Contains(line, "\n") && indent+len(line) <= width {
+	if !strings.Contains(line, "\n") && indent+utf8.RuneCountInString(line) <= width {
 		return line
 	}
 	for i := range parts {

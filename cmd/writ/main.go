@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -63,7 +64,8 @@ Exit codes: 0 done, 1 failed, 2 put wrongly.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return advise(usageError{err}, "see: "+cmd.CommandPath()+" --help")
+		text, _, _ := strings.Cut(err.Error(), ": strconv.") // which would say it again, in Go's words
+		return advise(usageError{errors.New(text)}, "see: "+cmd.CommandPath()+" --help")
 	})
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is ours
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
@@ -112,11 +114,26 @@ func report(w io.Writer, err error) {
 	if _, told := errors.AsType[silentError](err); told {
 		return
 	}
-	lines := err.Error()
-	if advice := adviceFor(err); advice != "" {
-		lines += "\n" + advice
+	text := err.Error()
+	if at, refused := refusedAt(err); refused {
+		text = "nobody answers at " + at + ": connection refused"
 	}
-	fmt.Fprintln(w, "writ: "+strings.ReplaceAll(lines, "\n", "\n      "))
+	if advice := adviceFor(err); advice != "" {
+		text += "\n" + advice
+	}
+	const margin = "      "
+	text = fold(text, columnsOf(w)-len(margin))
+	fmt.Fprintln(w, "writ: "+strings.ReplaceAll(text, "\n", "\n"+margin))
+}
+
+// refusedAt returns the address of a server of ours where no process listens, if that is the error.
+func refusedAt(err error) (address string, refused bool) {
+	dial, ok := errors.AsType[*net.OpError](err)
+	ours := strings.HasPrefix(err.Error(), "admin API: ") || strings.HasPrefix(err.Error(), "client: ")
+	if !ok || !ours || !errors.Is(err, syscall.ECONNREFUSED) {
+		return "", false
+	}
+	return dial.Addr.String(), true
 }
 
 // adviceFor returns the advice that an error brought along, or what helps with errors that any command can have.
@@ -124,10 +141,10 @@ func adviceFor(err error) string {
 	if advised, ok := errors.AsType[*adviceError](err); ok {
 		return advised.advice
 	}
-	switch {
-	case errors.Is(err, oauth.InvalidClient):
+	if errors.Is(err, oauth.InvalidClient) {
 		return "name another operator's credential with --operator FILE, or make a new one, with the server stopped: writ init --new-operator"
-	case errors.Is(err, syscall.ECONNREFUSED):
+	}
+	if _, refused := refusedAt(err); refused {
 		return "is the server running? start it in this directory: writ dev, or writ serve"
 	}
 	return ""
