@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// registration is what writ client create is told.
+type registration struct {
+	resource, scope, defaults, authMethod string
+	roles, serves                         []string
+	ttl                                   time.Duration
+	env                                   string
+}
+
+func newClientCreate(as *operatorFlag) *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Register a client; its secret is shown this once",
+		Long: `Register a client that may ask for scopes of a resource, or that has roles. Its secret is
+shown this once; only a hash of it is kept.
+
+With --env FILE the client's variables are written to a file (mode 0600) for a shell to
+source, and the secret is not shown.`,
+		Example: `  writ client create billing --resource https://api.example.com --scope "orders:read"
+  writ client create billing --role clerk --env billing.env
+  writ client create orders-api --resource-server https://api.example.com   # to introspect`,
+		Args: exactArgs("NAME"),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&r.resource, "resource", "", "`URI` of the resource that it may ask tokens for")
+	flags.StringVar(&r.scope, "scope", "", "`SCOPES` of the resource that it may have, separated by spaces")
+	flags.StringVar(&r.defaults, "default-scope", "", "`SCOPES` when it asks for none: all of them, or \"-\" for none")
+	flags.StringArrayVar(&r.roles, "role", nil, "role that it has, by `NAME`; may be repeated")
+	flags.StringArrayVar(&r.serves, "resource-server", nil, "`URI` of a resource whose API introspects as it; may be repeated")
+	flags.StringVar(&r.authMethod, "auth-method", oauth.ClientSecretBasic, "`METHOD`: client_secret_basic or client_secret_post\n")
+	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
+	flags.StringVar(&r.env, "env", "", "write its variables, secret included, to this `FILE`")
+	_ = cmd.MarkFlagFilename("env") // fails only for a flag that is not there
+	complete(cmd, "auth-method", oauth.ClientSecretBasic, oauth.ClientSecretPost)
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		metadata, err := r.metadata(args[0])
+		if err != nil {
+			return err
+		}
+		if err := r.checkEnv(); err != nil {
+			return err
+		}
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		made, err := admin.CreateClient(cmd.Context(), metadata)
+		if err != nil {
+			return err
+		}
+		issuer := admin.credential.Issuer
+		out := cmd.OutOrStdout()
+		switch {
+		case r.env != "":
+			return r.keep(out, *asJSON, made, issuer)
+		case *asJSON:
+			return writeJSON(out, made)
+		}
+		return r.show(out, made, issuer)
+	}
+	return cmd
+}
+
+func (r *registration) metadata(name string) (oauth.ClientMetadata, error) {
+	metadata := oauth.ClientMetadata{
+		ClientName: name, TokenEndpointAuthMethod: r.authMethod, Roles: r.roles, ResourceServerFor: r.serves,
+		TokenTTLSeconds: int64(r.ttl / time.Second),
+	}
+	switch {
+	case r.resource != "" && r.scope != "":
+		metadata.Grants = []oauth.Grant{{Resource: r.resource, Scopes: strings.Fields(r.scope), Defaults: r.defaultScopes()}}
+	case r.resource != "" || r.scope != "":
+		return metadata, advise(usageError{errors.New("--resource and --scope go together")}, `such as: --resource https://api.example.com --scope "orders:read"`)
+	case len(r.roles) == 0 && len(r.serves) == 0:
+		return metadata, advise(usageError{errors.New("it is not said what the client may ask for")}, `such as: --resource https://api.example.com --scope "orders:read", or --role clerk`)
+	}
+	return metadata, nil
+}
+
+func (r *registration) defaultScopes() []string {
+	switch r.defaults {
+	case "":
+		return strings.Fields(r.scope)
+	case "-":
+		return nil
+	}
+	return strings.Fields(r.defaults)
+}
+
+// checkEnv finds out whether the file can be written before there is a secret that would be lost.
+func (r *registration) checkEnv() error {
+	if r.env == "" {
+		return nil
+	}
+	probe, err := os.CreateTemp(filepath.Dir(r.env), ".new-*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	if info, statErr := os.Stat(r.env); statErr == nil && info.IsDir() {
+		err = errors.Join(err, fmt.Errorf("--env %s is a directory", r.env))
+	}
+	return err
+}
+
+// keep writes the client's variables to a file, and says so without the secret.
+func (r *registration) keep(out io.Writer, asJSON bool, made adminapi.Registered, issuer string) error {
+	pairs := []string{"WRIT_ISSUER", issuer, "WRIT_CLIENT_ID", made.ID, "WRIT_CLIENT_SECRET", made.Secret.Reveal(), "WRIT_AUTH_METHOD", made.TokenEndpointAuthMethod}
+	if r.resource != "" {
+		pairs = append(pairs, "WRIT_RESOURCE", r.resource)
+	}
+	path, err := filepath.Abs(r.env)
+	if err != nil {
+		return err
+	}
+	if err := writeEnvironment(path, pairs...); err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(out, made.Client)
+	}
+	_, err = fmt.Fprintf(out, "Registered %s. Its variables, secret included, are in %s.\n\nA first token:\n\n  . %s\n  writ token\n",
+		made.ID, r.env, sourceable(r.env))
+	return err
+}
+
+// show prints the client, its secret this once, and the commands to a first token.
+func (r *registration) show(out io.Writer, made adminapi.Registered, issuer string) error {
+	paint := paletteFor(out)
+	fmt.Fprintln(out, paint.bold("Registered. The secret is shown this once; only a hash of it is kept."))
+	fmt.Fprintln(out)
+	if err := writeFields(out, "client ID", made.ID, "secret", made.Secret.Reveal(), "method", made.TokenEndpointAuthMethod, "may", describeGrants(made.Client)); err != nil {
+		return err
+	}
+	credentials := `-u "` + made.ID + `:$SECRET"`
+	if made.TokenEndpointAuthMethod == oauth.ClientSecretPost {
+		credentials = "-d client_id=" + made.ID + ` -d "client_secret=$SECRET"`
+	}
+	_, err := fmt.Fprintf(out, "\nA first token, with the secret in SECRET:\n\n  curl %s -d grant_type=client_credentials %s/token\n", credentials, issuer)
+	return err
+}
