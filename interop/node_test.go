@@ -4,8 +4,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
+
+// TestMain gives Node.js 18, which Debian 12 has, the web's crypto: there it is behind a flag.
+func TestMain(m *testing.M) {
+	if version, err := exec.Command("node", "--version").Output(); err == nil && strings.HasPrefix(string(version), "v18.") {
+		_ = os.Setenv("NODE_OPTIONS", "--experimental-global-webcrypto") // cannot fail with this name and value
+	}
+	os.Exit(m.Run())
+}
 
 // node runs a script of node/ with the libraries of node/package-lock.json. A module finds its libraries beside itself,
 // so the script is copied to them.
