@@ -19,7 +19,7 @@ await claim('discovery as its README does it', async () => {
 let tokens
 await claim('token with client_secret_basic', async () => {
   tokens = await client.clientCredentialsGrant(config, { scope, resource })
-  assert.equal(tokens.expiresIn(), 300)
+  assert.ok(tokens.expiresIn() > 290 && tokens.expiresIn() <= 300, `${tokens.expiresIn()} s left of 300`) // it counts down
 })
 await claim('token with client_secret_post', async () => {
   const other = await client.discovery(server, post.id, undefined, client.ClientSecretPost(post.secret), http)
