@@ -22,7 +22,8 @@ type Config struct {
 	PlainHTTPBehind []netip.Prefix `yaml:"plain_http_behind"`
 
 	// Addresses (CIDR) of proxies whose X-Forwarded-For is believed when the client's address is logged. Everyone else's is
-	// ignored.
+	// ignored. Put a load balancer here that shows its own address too: it may then open more than a quarter of
+	// limits.connections.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 
 	// The admin listener: the admin API, /healthz and /readyz.
@@ -114,7 +115,9 @@ type Limits struct {
 	WriteTimeout Duration `yaml:"write_timeout" default:"10s" min:"100ms" max:"5m"`
 	// How long a connection may stay without a request.
 	IdleTimeout Duration `yaml:"idle_timeout" default:"60s" min:"1s" max:"1h"`
-	// Connections of the public listener at once. Further ones wait to be accepted.
+	// Connections of a listener at once. When all are taken, the one that has been idle for longest is closed for a new one,
+	// and never one with a request. One address (of IPv6 one /64) may have a quarter of them; this machine, plain_http_behind
+	// and trusted_proxies may have all.
 	Connections int `yaml:"connections" default:"4096" min:"16" max:"1000000"`
 	// Requests being answered at once. Above it the answer is 503 with Retry-After.
 	InFlight int `yaml:"in_flight" default:"512" min:"1" max:"100000"`

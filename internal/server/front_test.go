@@ -63,7 +63,7 @@ func newFront(limits Limits) (front, *logged) {
 // listen serves a handler on a free port of loopback until the test ends.
 func listen(t *testing.T, handler http.Handler, pair *certificate, limits Limits) (address string) {
 	t.Helper()
-	l, err := bind(t.Context(), "127.0.0.1:0", pair, limits, slog.New(slog.DiscardHandler))
+	l, err := bind(t.Context(), "127.0.0.1:0", pair, proxies{}, limits, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

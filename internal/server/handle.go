@@ -24,7 +24,7 @@ func (s *Server) handle(context.Context) error {
 		return err
 	}
 	f := front{
-		proxies: proxies{trusted: s.config.TrustedProxies, behind: s.config.PlainHTTPBehind},
+		proxies: s.config.proxies(),
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
 	}
 	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID})

@@ -15,14 +15,14 @@ type listener struct {
 	certificate *certificate // nil for plain HTTP
 }
 
-// bind takes the address. Connections wait from now on and are served by serve.
-func bind(ctx context.Context, address string, pair *certificate, limits Limits, logger *slog.Logger) (*listener, error) {
+// bind takes the address. Connections wait from now on and are served by serve. from says which addresses bring many callers.
+func bind(ctx context.Context, address string, pair *certificate, from proxies, limits Limits, logger *slog.Logger) (*listener, error) {
 	var config net.ListenConfig
 	bound, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{gate: newGate(bound, limits.Connections), certificate: pair, http: newHTTPServer(limits, logger)}
+	l := &listener{gate: newGate(bound, limits.Connections, from.bringMany), certificate: pair, http: newHTTPServer(limits, logger)}
 	if pair != nil {
 		l.http.TLSConfig = pair.config()
 	}
@@ -52,7 +52,12 @@ func newHTTPServer(limits Limits, logger *slog.Logger) *http.Server {
 			PingTimeout:                   15 * time.Second,
 			WriteByteTimeout:              limits.WriteTimeout.std(),
 		},
-		ConnContext:                  withMeter,
+		ConnContext: withMeter,
+		ConnState: func(connection net.Conn, state http.ConnState) {
+			if m := meteredBelow(connection); m != nil {
+				m.gate.track(m, state)
+			}
+		},
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}

@@ -6,45 +6,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
+	"net/netip"
 	"sync/atomic"
 )
-
-// A gate bounds how many connections of a listener are open at once, and meters each of them. Further connections wait in
-// the system's queue.
-type gate struct {
-	net.Listener
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newGate(l net.Listener, connections int) *gate {
-	return &gate{Listener: l, slots: make(chan struct{}, connections), closed: make(chan struct{})}
-}
-
-// Accept waits for a slot and for a connection.
-func (g *gate) Accept() (net.Conn, error) {
-	select {
-	case g.slots <- struct{}{}:
-	case <-g.closed:
-		return nil, net.ErrClosed
-	}
-	connection, err := g.Listener.Accept()
-	if err != nil {
-		<-g.slots
-		return nil, err
-	}
-	m := &metered{Conn: connection, release: sync.OnceFunc(func() { <-g.slots })}
-	m.allowance.Store(firstAllowance)
-	return m, nil
-}
-
-// Close stops Accept.
-func (g *gate) Close() error {
-	g.once.Do(func() { close(g.closed) })
-	return g.Listener.Close()
-}
 
 // What a connection may send: so much before its first request, so much more with each, and never more than so much ahead.
 // An honest request needs at most its header, its body and what TLS and HTTP add; a hundred streams at once fit.
@@ -62,7 +26,13 @@ var errOverdrawn = errors.New("server: the connection sent too much that is no r
 type metered struct {
 	net.Conn
 	allowance atomic.Int64 // bytes
-	release   func()
+	receiving atomic.Bool  // a body is on its way that takes what is free for each connection (see intake)
+
+	gate   *gate
+	origin netip.Prefix
+	source *source // under the gate's mu, like all below
+	places []place
+	gone   bool // the slot was given back
 }
 
 // Read fails when the allowance is used up.
@@ -76,7 +46,11 @@ func (m *metered) Read(p []byte) (int, error) {
 
 // Close gives the slot back.
 func (m *metered) Close() error {
-	defer m.release()
+	defer func() {
+		m.gate.mu.Lock()
+		defer m.gate.mu.Unlock()
+		m.gate.forget(m)
+	}()
 	return m.Conn.Close()
 }
 
@@ -99,20 +73,32 @@ type meterKey struct{}
 
 // withMeter remembers the meter of a connection for its requests.
 func withMeter(ctx context.Context, connection net.Conn) context.Context {
+	return context.WithValue(ctx, meterKey{}, meteredBelow(connection))
+}
+
+// meteredBelow finds the metered connection that TLS may stand on.
+func meteredBelow(connection net.Conn) *metered {
 	if encrypted, ok := connection.(*tls.Conn); ok {
 		connection = encrypted.NetConn()
 	}
-	if m, ok := connection.(*metered); ok {
-		return context.WithValue(ctx, meterKey{}, m)
-	}
-	return ctx
+	m, _ := connection.(*metered)
+	return m
 }
+
+// meterOf returns the connection that a request came over; nil where there is none, as in a test.
+func meterOf(r *http.Request) *metered {
+	m, _ := r.Context().Value(meterKey{}).(*metered)
+	return m
+}
+
+// crowded reports whether somebody waits for a slot while every connection has a request.
+func (m *metered) crowded() bool { return m != nil && m.gate.waiting.Load() > 0 }
 
 // meter lets a connection send more with each of its requests: a body of the given size in the worst of encodings.
 func meter(body Size) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if m, ok := r.Context().Value(meterKey{}).(*metered); ok {
+			if m := meterOf(r); m != nil {
 				m.credit(requestAllowance + 2*int64(body))
 			}
 			next.ServeHTTP(w, r)

@@ -2,14 +2,11 @@ package server
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Many honest requests, as large as they may be, over one connection.
@@ -33,45 +30,4 @@ func TestMeterBearsHonestConnections(t *testing.T) {
 		}
 		response.Body.Close()
 	}
-}
-
-func TestGate(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := newGate(inner, 1)
-	accepted := make(chan net.Conn)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			connection, err := g.Accept()
-			if err != nil {
-				ended <- err
-				return
-			}
-			accepted <- connection
-		}
-	}()
-	dial(t, inner.Addr().String())
-	dial(t, inner.Addr().String())
-	first := <-accepted
-	select {
-	case <-accepted:
-		t.Error("a second connection was accepted beside the first")
-	case <-time.After(50 * time.Millisecond):
-	}
-	first.Close()
-	first.Close() // gives one slot back, not two
-	second := <-accepted
-	if len(g.slots) != 1 {
-		t.Errorf("%d slots are taken, want 1", len(g.slots))
-	}
-	if err := g.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept ended with %v", err)
-	}
-	second.Close()
 }

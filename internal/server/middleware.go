@@ -74,11 +74,12 @@ func identify(p proxies) middleware {
 	}
 }
 
-// recorder remembers what was answered, and tells clients to take another connection while the server is stopping. It
-// hands on what http.ResponseController asks for.
+// recorder remembers what was answered, and tells clients to take another connection while the server is stopping, or while
+// somebody waits for theirs: a client that is told loses no request to it. It hands on what http.ResponseController asks for.
 type recorder struct {
 	http.ResponseWriter
 	draining *atomic.Bool
+	over     *metered
 	status   int
 	written  int64
 }
@@ -87,7 +88,7 @@ type recorder struct {
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= http.StatusOK {
 		r.status = status
-		if r.draining.Load() {
+		if r.draining.Load() || r.over.crowded() {
 			r.Header().Set("Connection", "close")
 		}
 	}
@@ -111,7 +112,7 @@ func logAccess(logger *slog.Logger, draining *atomic.Bool) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
-			rec := &recorder{ResponseWriter: w, draining: draining}
+			rec := &recorder{ResponseWriter: w, draining: draining, over: meterOf(r)}
 			defer func() { // also when the connection is torn down by a panic
 				level := slog.LevelInfo
 				if rec.status >= http.StatusInternalServerError {

@@ -35,10 +35,10 @@ func makeDataDirectory(path string) error {
 
 func (s *Server) bind(ctx context.Context) error {
 	var err error
-	if s.public, err = s.bindOne(ctx, "listen", s.config.Listen, s.config.TLS); err != nil {
+	if s.public, err = s.bindOne(ctx, "listen", s.config.Listen, s.config.TLS, s.config.proxies()); err != nil {
 		return err
 	}
-	if s.admin, err = s.bindOne(ctx, "admin.listen", s.config.Admin.Listen, s.config.Admin.TLS); err != nil {
+	if s.admin, err = s.bindOne(ctx, "admin.listen", s.config.Admin.Listen, s.config.Admin.TLS, proxies{}); err != nil {
 		return err
 	}
 	s.issuer = s.config.Issuer
@@ -49,7 +49,7 @@ func (s *Server) bind(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) bindOne(ctx context.Context, field, address string, files TLSFiles) (*listener, error) {
+func (s *Server) bindOne(ctx context.Context, field, address string, files TLSFiles, from proxies) (*listener, error) {
 	var pair *certificate
 	if files.set() {
 		var err error
@@ -57,7 +57,7 @@ func (s *Server) bindOne(ctx context.Context, field, address string, files TLSFi
 			return nil, err
 		}
 	}
-	l, err := bind(ctx, address, pair, s.config.Limits, s.logger)
+	l, err := bind(ctx, address, pair, from, s.config.Limits, s.logger)
 	if err != nil {
 		return nil, fmt.Errorf("server: %s: %w", field, err)
 	}

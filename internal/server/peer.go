@@ -14,10 +14,18 @@ type proxies struct {
 	behind  []netip.Prefix // these may speak plain HTTP; empty when the listener speaks TLS or is on loopback
 }
 
+// proxies are those in front of the public listener; in front of the admin listener there are none.
+func (c Config) proxies() proxies {
+	return proxies{trusted: c.TrustedProxies, behind: c.PlainHTTPBehind}
+}
+
 func (p proxies) trusts(address netip.Addr) bool {
 	within := func(prefix netip.Prefix) bool { return prefix.Contains(address) }
 	return slices.ContainsFunc(p.trusted, within) || slices.ContainsFunc(p.behind, within)
 }
+
+// bringMany reports whether many callers may come from one address: then no share of the connections holds for it.
+func (p proxies) bringMany(address netip.Addr) bool { return address.IsLoopback() || p.trusts(address) }
 
 // admits reports whether the peer of a connection may speak to the listener at all, and whether what it passes on came
 // to it over TLS: a proxy that also listens on port 80 would otherwise bring secrets that were sent in clear.
