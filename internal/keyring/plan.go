@@ -124,6 +124,21 @@ func lastSigner(keys []store.SigningKey, algorithm string) (store.SigningKey, bo
 	return signerAt(time.Unix(1<<40, 0), keys, algorithm)
 }
 
+// signerNow returns the key that signs at a node whose clock says now: where that is behind the clock of the node that
+// made the very first key, the key that begins first.
+func signerNow(now time.Time, keys []store.SigningKey, algorithm string) (store.SigningKey, bool) {
+	signer, found := signerAt(now, keys, algorithm)
+	if found {
+		return signer, true
+	}
+	for _, key := range keys {
+		if key.Algorithm == algorithm && key.Revoked.IsZero() && (!found || key.SignFrom.Before(signer.SignFrom)) {
+			signer, found = key, true
+		}
+	}
+	return signer, found
+}
+
 func algorithmsOf(keys []store.SigningKey) []string {
 	var algorithms []string
 	for _, key := range keys {

@@ -98,11 +98,13 @@ func (r *Ring) Ensure(ctx context.Context, algorithm string) error {
 	if err := r.Tick(ctx); err != nil {
 		return err
 	}
-	if _, found := signerAt(r.now(), r.state.Load().records, algorithm); found {
+	// A key that begins later by our clock counts: another node has made it a moment ago, by a clock that is ahead or while
+	// we waited for our turn. A second first key would be one that nobody has seen, perhaps under another root key.
+	if _, found := lastSigner(r.state.Load().records, algorithm); found {
 		return nil
 	}
 	return r.apply(ctx, func(now time.Time, keys []store.SigningKey) ([]change, error) {
-		if _, found := signerAt(now, keys, algorithm); found {
+		if _, found := lastSigner(keys, algorithm); found {
 			return nil, nil
 		}
 		return []change{{create: newKey(now, now, algorithm, r.policy)}}, nil
@@ -203,7 +205,7 @@ func (r *Ring) List() []store.SigningKey {
 
 // SignsNow reports whether a key is the one that signs with its algorithm at this moment.
 func (r *Ring) SignsNow(key store.SigningKey) bool {
-	signer, found := signerAt(r.now(), r.state.Load().records, key.Algorithm)
+	signer, found := signerNow(r.now(), r.state.Load().records, key.Algorithm)
 	return found && signer.ID == key.ID
 }
 
@@ -232,7 +234,7 @@ func (r *Ring) Find(id string) (jose.Key, bool) {
 // Signer returns what signs now with an algorithm.
 func (r *Ring) Signer(algorithm string) (*jose.Signer, error) {
 	state := r.state.Load()
-	key, found := signerAt(r.now(), state.records, algorithm)
+	key, found := signerNow(r.now(), state.records, algorithm)
 	if !found || state.opened[key.ID].signer == nil {
 		return nil, fmt.Errorf("%w that signs with %s", ErrNoKey, algorithm)
 	}
@@ -246,7 +248,7 @@ const sealingIDBytes = 10
 // number of messages may be sealed without one repeating.
 func (r *Ring) Seal(plain []byte) ([]byte, error) {
 	state := r.state.Load()
-	key, found := signerAt(r.now(), state.records, Sealing)
+	key, found := signerNow(r.now(), state.records, Sealing)
 	if !found {
 		return nil, fmt.Errorf("%w that seals", ErrNoKey)
 	}

@@ -463,3 +463,19 @@ func TestSealOpen(t *testing.T) {
 		t.Errorf("got %q, %v", plain, err)
 	}
 }
+
+// TestOneFirstKeyWhateverTheClock: a node whose clock is behind, or that waited for its turn, takes the first key of the
+// other one and makes none of its own. Under different root keys two would lock both nodes out.
+func TestOneFirstKeyWhateverTheClock(t *testing.T) {
+	t.Parallel()
+	s, ahead, behind := memstore.New(), start.Add(time.Second), start
+	first, second := open(t, s, &ahead), open(t, s, &behind) // both before there is a key
+	must(t, first.Ensure(t.Context(), jose.ES256))
+	must(t, second.Ensure(t.Context(), jose.ES256))
+	if keys := second.List(); len(keys) != 1 {
+		t.Errorf("there are %d keys, want 1", len(keys))
+	}
+	if got, want := second.signer(t).KeyID, first.signer(t).KeyID; got != want {
+		t.Errorf("the node behind signs with %s, the other one with %s", got, want)
+	}
+}
