@@ -14,11 +14,12 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// The bounds of the copy in memory. maxAge is a promise: a change counts on every node within a second. While the store
-// cannot be read at all, what was known lately goes on being served for maxStale (SECURITY, 6.2).
+// MaxStale is how long what was known lately goes on being served while the store cannot be read at all (SECURITY, 6.2).
+const MaxStale = 15 * time.Minute
+
+// The bounds of the copy in memory. maxAge is a promise: a change counts on every node within a second.
 const (
 	maxAge     = time.Second
-	maxStale   = 15 * time.Minute
 	maxClients = 100_000
 )
 
@@ -147,8 +148,8 @@ func (d *directory) current(ctx context.Context) (*catalog, error) {
 	if age <= maxAge {
 		return known, nil
 	}
-	err := d.renew(ctx, age <= maxStale)
-	if known = d.catalog.Load(); err == nil || d.now().Sub(known.readAt) <= maxStale {
+	err := d.renew(ctx, age <= MaxStale)
+	if known = d.catalog.Load(); err == nil || d.now().Sub(known.readAt) <= MaxStale {
 		return known, nil
 	}
 	return nil, err
@@ -199,7 +200,7 @@ func (d *directory) client(ctx context.Context, id string) (known *client, fresh
 		return cached, false, nil
 	}
 	// What changed since is not known, and may be this client: it counts no longer than a catalog that cannot be read.
-	lately := found && d.now().Sub(d.began)-time.Duration(cached.confirmed.Load()) <= maxStale
+	lately := found && d.now().Sub(d.began)-time.Duration(cached.confirmed.Load()) <= MaxStale
 	away := d.now().Sub(catalog.readAt) > maxAge // current has tried, and has checked that what is known may still be served
 	if away && lately {
 		return cached, false, nil

@@ -3,9 +3,13 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/internal/authority"
 )
 
 // A front is what stands between a listener and a handler.
@@ -15,6 +19,7 @@ type front struct {
 	logger   *slog.Logger
 	panics   *atomic.Int64
 	draining *atomic.Bool
+	forms    func(*http.Request) bool // which requests on the public listener may have a body
 }
 
 // maxAdminBody bounds a request to the admin API (SECURITY, section 5).
@@ -25,12 +30,25 @@ const maxAdminBody = 1 << 20
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
 		meter(f.limits.Body), identify(f.proxies), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
-		admit(f.proxies), boundHeader, plainPaths(""), receive(f.limits.Body), bound(f.limits.InFlight))
+		admit(f.proxies), boundHeader, plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms), bound(f.limits.InFlight))
 }
 
 // admin is the same for the admin listener, which no proxy stands in front of.
 func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
 		meter(maxAdminBody), identify(proxies{}), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
-		boundHeader, plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody), bound(f.limits.InFlight))
+		boundHeader, plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI), bound(f.limits.InFlight))
+}
+
+// inAdminAPI tells the only requests on the admin listener that may have a body.
+func inAdminAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/") }
+
+// formsOf tells the requests on the public listener that may have a body: forms to the endpoints of the issuer that take one.
+func formsOf(issuer string) func(*http.Request) bool {
+	base := ""
+	if u, err := url.Parse(issuer); err == nil {
+		base = u.Path
+	}
+	paths := []string{base + authority.PathToken, base + authority.PathIntrospect, base + authority.PathRevoke}
+	return func(r *http.Request) bool { return r.Method == http.MethodPost && slices.Contains(paths, r.URL.Path) }
 }

@@ -52,11 +52,13 @@ func (l *logged) lines(t *testing.T) []map[string]any {
 	return out
 }
 
+func anything(*http.Request) bool { return true }
+
 func newFront(limits Limits) (front, *logged) {
 	log := &logged{}
 	return front{
 		limits: limits, logger: NewLogger(log, Log{Level: "debug", Format: "json"}),
-		panics: new(atomic.Int64), draining: new(atomic.Bool),
+		panics: new(atomic.Int64), draining: new(atomic.Bool), forms: anything,
 	}, log
 }
 
@@ -435,40 +437,6 @@ func TestSlowBodiesHoldNoSlot(t *testing.T) {
 	}
 	if got.Load() != "abcd<nil>" {
 		t.Errorf("the handler read %v", got.Load())
-	}
-}
-
-func TestReceive(t *testing.T) {
-	var n int
-	var err error
-	handler := receive(10)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var body []byte
-		body, err = io.ReadAll(r.Body)
-		n = len(body)
-	}))
-	for name, c := range map[string]struct {
-		body    string
-		declare bool
-		tooBig  bool
-	}{
-		"at the limit": {"0123456789", true, false}, "above": {"0123456789A", true, true},
-		"at the limit, in chunks": {"0123456789", false, false}, "above, in chunks": {"0123456789A", false, true}, "nothing": {"", true, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(c.body))
-			if !c.declare {
-				r.ContentLength = -1
-			}
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
-			var tooBig *http.MaxBytesError
-			if errors.As(err, &tooBig) != c.tooBig || !c.tooBig && n != len(c.body) {
-				t.Errorf("the handler read %d bytes, %v", n, err)
-			}
-			if closes := w.Header().Get("Connection") == "close"; closes != c.tooBig {
-				t.Errorf("connection closed: %t", closes)
-			}
-		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/endpoint"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/resource"
@@ -26,6 +27,7 @@ func (s *Server) handle(context.Context) error {
 	f := front{
 		proxies: s.config.proxies(),
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
+		forms: formsOf(s.issuer),
 	}
 	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID})
 	metadata := verifier.MetadataHandler()
@@ -76,12 +78,8 @@ type health struct {
 	Audit  string `json:"journal,omitempty"` // ok or failing
 }
 
-// How long without the store the authority decides by what it knows (SECURITY, 6.2), and how many polls may be missed before
-// it counts as unreachable.
-const (
-	servesWithoutStore = 15 * time.Minute
-	missedPolls        = 2 * time.Second
-)
+// missedPolls is for how long no poll may succeed before the store counts as unreachable.
+const missedPolls = 2 * time.Second
 
 // ready says whether tokens are issued here. Without the store they still are for a while, and a load balancer that took
 // every node away at once would make an outage of it: then the answer is 200 with the status degraded. Without the journal
@@ -95,7 +93,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	if s.journal.Err() != nil {
 		h.Status, h.Audit, status = "failing", "failing", http.StatusServiceUnavailable
 	}
-	if away > servesWithoutStore {
+	if away > authority.MaxStale {
 		h.Status, status = "failing", http.StatusServiceUnavailable
 	}
 	if s.draining.Load() {

@@ -43,7 +43,7 @@ func newHTTPServer(limits Limits, logger *slog.Logger) *http.Server {
 		MaxHeaderBytes:    int(limits.Header),
 		Protocols:         protocols,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          100,
+			MaxConcurrentStreams:          32, // each costs a goroutine and a body; who asks for more at once opens connections
 			MaxReadFrameSize:              16 << 10,
 			MaxDecoderHeaderTableSize:     4 << 10,
 			MaxReceiveBufferPerConnection: 256 << 10,

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -230,59 +228,6 @@ func plainPaths(escapesBehind string) middleware {
 		})
 	}
 }
-
-// receive takes in the whole body before the request counts as being answered, so that callers who send a byte a second
-// hold a connection and nothing else. It judges nothing: a handler finds out about a body that is too large, or never came,
-// when it reads, in its own order of checks.
-func receive(limit Size) middleware {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-				next.ServeHTTP(w, r)
-				return
-			}
-			if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
-				// Behind the end of the chunks may stand what a proxy, going by a Content-Length that net/http has dropped, took
-				// for a part of this request: it must not become the next one (RFC 9112, 6.1).
-				w.Header().Set("Connection", "close")
-			}
-			body := &received{rest: r.Body}
-			if r.ContentLength > int64(limit) {
-				body.err = &http.MaxBytesError{Limit: int64(limit)}
-			} else {
-				var data []byte
-				data, body.err = io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
-				body.Reader = bytes.NewReader(data)
-			}
-			if body.err != nil {
-				w.Header().Set("Connection", "close")
-			}
-			r.Body = body
-			next.ServeHTTP(w, r)
-		})
-	}
-}
-
-// received is a body that is here already, and the error that its end was, if it was one.
-type received struct {
-	io.Reader
-	err  error
-	rest io.Closer
-}
-
-func (b *received) Read(into []byte) (int, error) {
-	if b.Reader != nil {
-		if n, err := b.Reader.Read(into); n > 0 || !errors.Is(err, io.EOF) {
-			return n, err
-		}
-	}
-	if b.err != nil {
-		return 0, b.err
-	}
-	return 0, io.EOF
-}
-
-func (b *received) Close() error { return b.rest.Close() }
 
 // bound answers at most n requests at once. The others are told so at once instead of waiting: a queue without an end only
 // makes everyone late.
