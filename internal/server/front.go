@@ -29,14 +29,14 @@ const maxAdminBody = 1 << 20
 // is refused as early as can be told; it counts as being answered only when all of it is here.
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
-		meter(f.limits.Body), identify(f.proxies), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
+		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
 		admit(f.proxies), boundHeader, plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms), bound(f.limits.InFlight))
 }
 
 // admin is the same for the admin listener, which no proxy stands in front of.
 func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
-		meter(maxAdminBody), identify(proxies{}), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
+		meter(maxAdminBody), identify(proxies{}, f.logger), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
 		boundHeader, plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI), bound(f.limits.InFlight))
 }
 

@@ -310,6 +310,39 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
+func TestProxyThatNamesNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		peer, forwarded string
+		want            int
+	}{
+		"trusted proxy": {"10.0.0.1:1", "", 1}, "the proxy that ends TLS": {"10.9.0.1:1", "", 1}, "garbage": {"10.0.0.1:1", "unknown", 1},
+		"a caller is named": {"10.0.0.1:1", "192.0.2.1", 0}, "no proxy": {"203.0.113.9:1", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, log := newFront(Default().Limits)
+			f.proxies = proxies{trusted: prefixes("10.0.0.0/24"), behind: prefixes("10.9.0.1/32")}
+			handler := f.public(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			for range 3 {
+				get(t, handler, func(r *http.Request) {
+					r.RemoteAddr = c.peer
+					if c.forwarded != "" {
+						r.Header.Set("X-Forwarded-For", c.forwarded)
+					}
+				})
+			}
+			warned := 0
+			for _, line := range log.lines(t) {
+				if line["level"] == "WARN" && strings.Contains(fmt.Sprint(line["msg"]), "X-Forwarded-For") && strings.HasPrefix(c.peer, fmt.Sprint(line["proxy"])+":") {
+					warned++
+				}
+			}
+			if warned != c.want {
+				t.Errorf("%d warnings after three requests, want %d:\n%s", warned, c.want, log)
+			}
+		})
+	}
+}
+
 func TestT38(t *testing.T) {
 	p := proxies{behind: prefixes("10.9.0.1/32")}
 	for name, c := range map[string]struct {

@@ -206,6 +206,17 @@ func (v *visitor) served(t *testing.T, who string) {
 	}
 }
 
+// settle waits until a connection is the last of the idle ones.
+func (c *crowd) settle(t *testing.T, v *visitor) {
+	t.Helper()
+	until(t, "the connection is idle", func() bool {
+		c.listener.mu.Lock()
+		defer c.listener.mu.Unlock()
+		last := c.listener.spare.idle.Back()
+		return last != nil && last.Value.(*metered).RemoteAddr().String() == v.LocalAddr().String()
+	})
+}
+
 // closed reports whether the server has closed a connection by now, or a moment later.
 func (v *visitor) closed() bool {
 	_ = v.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -228,8 +239,10 @@ func TestR26IdleConnections(t *testing.T) {
 			v := c.visit(t, here)
 			v.served(t, "while there is room")
 			idle = append(idle, v)
+			c.settle(t, v) // the answer comes before the connection counts as idle
 		}
 		idle[0].served(t, "a request over a connection that is kept") // the second is now the one idle for longest
+		c.settle(t, idle[0])
 		for range 4 {
 			c.visit(t, here).served(t, "a new caller")
 		}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -53,14 +54,21 @@ const headerRequestID = "X-Request-Id"
 
 // identify gives each request an ID of our own making, 128 random bits: one that the caller chose could repeat another's,
 // or carry a line break into the log. Whatever the caller sent under the name is replaced. RemoteAddr becomes the address of
-// the client that the request came from, for everything behind.
-func identify(p proxies) middleware {
+// the client that the request came from, for everything behind. Where a proxy does not say who that is, a warning is logged
+// once: all its callers then share one address, and one of them who guesses secrets makes the throttle slow down all.
+func identify(p proxies, logger *slog.Logger) middleware {
+	var unnamed sync.Once
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var random [16]byte
 			rand.Read(random[:]) // never fails (crypto/rand)
 			c := &call{id: base64.RawURLEncoding.EncodeToString(random[:]), peer: peerOf(r)}
 			client := p.clientOf(r)
+			if p.trusts(client) {
+				unnamed.Do(func() {
+					logger.Warn("a trusted proxy names no caller in X-Forwarded-For: all its callers count as one", "proxy", c.peer.String(), "request_id", c.id)
+				})
+			}
 			r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 			r.Header.Set(headerRequestID, c.id)
 			w.Header().Set(headerRequestID, c.id)
