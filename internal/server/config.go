@@ -98,7 +98,7 @@ type Keys struct {
 	Lifetime Duration `yaml:"lifetime" default:"30d" min:"1m" max:"400d"`
 	// How long a key is published before it signs. Must be longer than APIs keep the key set (300 s), and shorter than
 	// lifetime.
-	Announce Duration `yaml:"announce" default:"24h" min:"1s" max:"30d"`
+	Announce Duration `yaml:"announce" default:"24h" min:"6m" max:"30d"`
 }
 
 // Limits bound what callers may take. Above a limit a request is refused; nothing is queued without end.

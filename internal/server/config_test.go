@@ -303,6 +303,7 @@ func TestOP05START(t *testing.T) {
 		"address without port":               {map[string]string{"listen": "127.0.0.1"}, "listen", "HOST:PORT"},
 		"ttl above max_ttl":                  {map[string]string{"tokens.ttl": "2h"}, "tokens.ttl", "max_ttl"},
 		"so many keys that APIs refuse all":  {map[string]string{"keys.lifetime": "10m", "keys.announce": "6m"}, "keys.lifetime", "tokens.max_ttl"},
+		"announced too late to be seen":      {map[string]string{"keys.announce": "5m"}, "keys.announce", "6m"},
 		"announced for longer than it lives": {map[string]string{"keys.lifetime": "1h"}, "keys.announce", "lifetime"},
 	}
 	for name, c := range cases {
