@@ -18,6 +18,7 @@ import (
 
 const (
 	sqliteVersion      = `SELECT sqlite_version()`
+	sqliteTables       = `SELECT count(*) FROM sqlite_schema` // the first reading makes the WAL
 	sqliteSchemaExists = `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'writ_schema'`
 )
 
@@ -79,7 +80,11 @@ func (d *database) openAlone(ctx context.Context, path string, lock *processLock
 		return err
 	}
 	var version string
+	var tables int
 	if err := d.writes.scanOne(ctx, sqliteVersion, &version); err != nil {
+		return err
+	}
+	if err := d.writes.scanOne(ctx, sqliteTables, &tables); err != nil {
 		return err
 	}
 	return supportedSQLite(version)
@@ -96,8 +101,18 @@ func sqliteURI(path string) string {
 	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: encoded}).String()
 }
 
+// keepFiles keeps the WAL when the last connection closes. SQLite makes one that everybody may read, and takes that back a
+// moment later; so it must be made once, by safeCompanions.
+func keepFiles(c *sqlite3.Conn) error {
+	_, err := c.FileControl("main", sqlite3.FCNTL_PERSIST_WAL, true)
+	return err
+}
+
 // prepareWriter: an acknowledged write survives a power failure (FULL).
 func prepareWriter(c *sqlite3.Conn) error {
+	if err := keepFiles(c); err != nil {
+		return err
+	}
 	if err := c.Exec(`PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
 		PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF`); err != nil {
 		return err
@@ -121,6 +136,9 @@ func journalMode(c *sqlite3.Conn) (mode string, err error) {
 }
 
 func prepareReader(c *sqlite3.Conn) error {
+	if err := keepFiles(c); err != nil {
+		return err
+	}
 	return c.Exec(`PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF`)
 }
 
