@@ -82,8 +82,8 @@ func TestST02(t *testing.T) {
 	}{
 		"ST02 readable by others":          {func(_, file string) error { return os.Chmod(file, 0o644) }, "chmod 600"},
 		"ST02 writable by others":          {func(_, file string) error { return os.Chmod(file, 0o602) }, "chmod 600"},
-		"ST02 WAL readable by others":      {func(_, file string) error { return os.WriteFile(file+"-wal", nil, 0o644) }, "-wal"},
-		"ST02 index readable by others":    {func(_, file string) error { return os.WriteFile(file+"-shm", nil, 0o644) }, "-shm"},
+		"ST02 WAL readable by others":      {func(_, file string) error { return os.Chmod(file+"-wal", 0o644) }, "-wal"},
+		"ST02 index readable by others":    {func(_, file string) error { return os.Chmod(file+"-shm", 0o644) }, "-shm"},
 		"ST02 directory writable by all":   {func(dir, _ string) error { return os.Chmod(dir, 0o777) }, "chmod 700"},
 		"ST02 directory as open as /tmp":   {func(dir, _ string) error { return os.Chmod(dir, 0o777|fs.ModeSticky) }, "chmod 700"},
 		"ST02 a second name":               {func(dir, file string) error { return os.Link(file, filepath.Join(dir, "other")) }, "hard links"},
