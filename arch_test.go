@@ -18,10 +18,11 @@ const module = "github.com/writ-auth/writ"
 // new edge is a decision: change ARCHITECTURE.md in the same commit and say why.
 var imports = map[string]string{
 	".": "", "oauth": "", "internal/jose": "", "internal/audit": "", "internal/store": "", "interop": "",
-	"client": "oauth internal/jose", "client/oauth2source": "client", "resource": "oauth internal/jose",
+	"client": "oauth internal/jose internal/pop", "client/oauth2source": "client", "resource": "oauth internal/jose internal/pop",
 	"internal/store/memstore": "internal/store", "internal/store/sqlstore": "internal/store", "internal/store/storetest": "internal/store",
+	"internal/pop":       "internal/jose oauth",
 	"internal/keyring":   "internal/jose internal/store",
-	"internal/authority": "internal/audit internal/jose internal/keyring internal/store oauth",
+	"internal/authority": "internal/audit internal/jose internal/keyring internal/pop internal/store oauth",
 	"internal/registry":  "internal/jose internal/keyring internal/store oauth",
 	"internal/endpoint":  "internal/authority oauth",
 	"internal/adminapi":  "internal/registry resource oauth",
@@ -35,7 +36,7 @@ var imports = map[string]string{
 
 // What must not be linked, however far down: HTTP and SQL in the core, SQL at the edges, foreign modules in what users import.
 const (
-	core  = "internal/jose internal/store internal/keyring internal/authority internal/registry"
+	core  = "internal/jose internal/pop internal/store internal/keyring internal/authority internal/registry"
 	edges = "internal/endpoint internal/adminapi authtest"
 	jose  = "github.com/go-jose/go-jose/v4"
 )

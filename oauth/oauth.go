@@ -5,6 +5,7 @@
 package oauth
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -13,16 +14,33 @@ import (
 
 // Client authentication methods (RFC 7591, 2; RFC 8705, 2).
 const (
-	ClientSecretBasic = "client_secret_basic"
-	ClientSecretPost  = "client_secret_post"
-	PrivateKeyJWT     = "private_key_jwt"
+	ClientSecretBasic       = "client_secret_basic"
+	ClientSecretPost        = "client_secret_post"
+	PrivateKeyJWT           = "private_key_jwt"
+	TLSClientAuth           = "tls_client_auth"
+	SelfSignedTLSClientAuth = "self_signed_tls_client_auth"
 )
+
+// AssertionTypeJWT is the client_assertion_type of private_key_jwt (RFC 7523, 2.2).
+const AssertionTypeJWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // ClientCredentials is the grant type of RFC 6749, 4.4.
 const ClientCredentials = "client_credentials"
 
 // TypeAccessToken is the JOSE type of a JWT access token (RFC 9068, 2.1).
 const TypeAccessToken = "at+jwt"
+
+// TypeClientAuthentication is the JOSE type of a client assertion (RFC 10070, 5).
+const TypeClientAuthentication = "client-authentication+jwt"
+
+// TypeDPoP is the JOSE type of a DPoP proof (RFC 9449, 4.2).
+const TypeDPoP = "dpop+jwt"
+
+// Token types (RFC 6750; RFC 9449, 5), which are also the authentication schemes of a request to an API.
+const (
+	Bearer = "Bearer"
+	DPoP   = "DPoP"
+)
 
 // TypeIntrospection is the JOSE type and, behind "application/", the media type of a signed introspection response
 // (RFC 9701, 5).
@@ -50,6 +68,9 @@ type Introspection struct {
 	Issuer    string   `json:"iss,omitempty"`
 	ID        string   `json:"jti,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+
+	// Confirmation names the key that the token is bound to (RFC 8705, 3.2; RFC 9449, 6.2).
+	Confirmation json.RawMessage `json:"cnf,omitempty"`
 }
 
 // Metadata describes an authorization server (RFC 8414, 2).
@@ -68,6 +89,23 @@ type Metadata struct {
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionSigningAlgValuesSupported    []string `json:"introspection_signing_alg_values_supported,omitempty"`
 	ServiceDocumentation                      string   `json:"service_documentation,omitempty"`
+
+	// The algorithms of client assertions (RFC 8414, 2), at the three endpoints.
+	TokenEndpointAuthSigningAlgValuesSupported         []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionEndpointAuthSigningAlgValuesSupported []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	RevocationEndpointAuthSigningAlgValuesSupported    []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+
+	DPoPSigningAlgValuesSupported         []string `json:"dpop_signing_alg_values_supported,omitempty"`          // RFC 9449, 5.1
+	TLSClientCertificateBoundAccessTokens bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705, 3.3
+	// MTLSEndpointAliases is where a client that presents a certificate goes instead (RFC 8705, 5).
+	MTLSEndpointAliases *EndpointAliases `json:"mtls_endpoint_aliases,omitempty"`
+}
+
+// EndpointAliases are the endpoints on the host that asks for client certificates (RFC 8705, 5).
+type EndpointAliases struct {
+	TokenEndpoint         string `json:"token_endpoint,omitempty"`
+	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
+	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
 }
 
 // ResourceMetadata describes a protected resource (RFC 9728, 2).
@@ -77,6 +115,10 @@ type ResourceMetadata struct {
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	BearerMethodsSupported []string `json:"bearer_methods_supported,omitempty"`
 	ResourceName           string   `json:"resource_name,omitempty"`
+
+	TLSClientCertificateBoundAccessTokens bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	DPoPSigningAlgValuesSupported         []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	DPoPBoundAccessTokensRequired         bool     `json:"dpop_bound_access_tokens_required,omitempty"`
 }
 
 // MetadataURL returns where the metadata of issuer is found: the well-known path stands between host and issuer path
@@ -112,6 +154,19 @@ type ClientMetadata struct {
 	ResourceServerFor       []string `json:"resource_server_for,omitempty" doc:"URIs of the resources whose APIs introspect tokens as this client"`
 	MultipleAudiences       bool     `json:"multiple_audiences,omitempty" doc:"Whether one token may name several resources"`
 	TokenTTLSeconds         int64    `json:"token_ttl_seconds,omitempty" doc:"Longest life of the client's tokens in seconds; 0 leaves it to the resource"`
+
+	JWKS                        json.RawMessage `json:"jwks,omitempty" doc:"The client's public keys (RFC 7517), for private_key_jwt, or with x5c for self_signed_tls_client_auth; excludes jwks_uri"`
+	JWKSURI                     string          `json:"jwks_uri,omitempty" doc:"Where the client publishes its keys; excludes jwks" example:"https://client.example/jwks.json"`
+	TokenEndpointAuthSigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty" doc:"The only algorithm of the client's assertions; when left out each key's own"`
+
+	TLSClientAuthSubjectDN string `json:"tls_client_auth_subject_dn,omitempty" doc:"Subject of the client's certificate (RFC 4514), for tls_client_auth; exactly one of these five"`
+	TLSClientAuthSANDNS    string `json:"tls_client_auth_san_dns,omitempty" doc:"DNS name in the client's certificate" example:"billing.example.com"`
+	TLSClientAuthSANURI    string `json:"tls_client_auth_san_uri,omitempty" doc:"URI in the client's certificate" example:"spiffe://example.com/billing"`
+	TLSClientAuthSANIP     string `json:"tls_client_auth_san_ip,omitempty" doc:"IP address in the client's certificate"`
+	TLSClientAuthSANEmail  string `json:"tls_client_auth_san_email,omitempty" doc:"Mail address in the client's certificate"`
+
+	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty" doc:"Whether the client's tokens are bound to its certificate (RFC 8705, 3)"`
+	DPoPBoundAccessTokens                 bool `json:"dpop_bound_access_tokens,omitempty" doc:"Whether every token of the client is bound to its DPoP key (RFC 9449, 5.2)"`
 }
 
 // A Grant says which scopes of one resource a client may ask for, and which it gets when it asks for none.

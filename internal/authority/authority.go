@@ -9,6 +9,7 @@ package authority
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"github.com/writ-auth/writ/internal/audit"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -32,6 +34,43 @@ type Options struct {
 	TokenTTL    time.Duration    // life of a token where neither resource nor client says; 0 means 5 minutes
 	MaxTokenTTL time.Duration    // no token lives longer; 0 means what the keys are kept for by default, 24 hours
 	Throttle    Throttle         // how many failed authentications are borne; the zero value means DefaultThrottle
+
+	Profile    Profile       // the zero value is the default profile
+	RemoteKeys RemoteKeys    // reads what clients publish at a jwks_uri; nil: no such client can authenticate
+	Trust      func() *Trust // who vouches for client certificates, asked for each request; nil: tls_client_auth is not offered
+	MTLS       string        // what the URLs of the endpoints that ask for a certificate begin with (RFC 8705, 5); "" without
+	Nonces     *pop.Nonces   // what a DPoP proof must hold one of; nil: no nonce is asked for
+}
+
+// A Profile says what a client must do at least. The zero value asks for no more than the standards do.
+type Profile struct {
+	AuthMethods       []string // the client authentication methods that are accepted; nil means all
+	Algorithms        []string // of client assertions and DPoP proofs; nil means all that jose knows
+	SenderConstrained bool     // every token is bound to a key or a certificate
+	StringAudience    bool     // the audience of an assertion is a string, not an array of one
+}
+
+// FAPI2 is the FAPI 2.0 Security Profile as far as the client credentials grant goes (5.3.2.1, 5.4).
+var FAPI2 = Profile{
+	AuthMethods:       []string{oauth.PrivateKeyJWT, oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth},
+	Algorithms:        []string{jose.PS256, jose.ES256, jose.EdDSA, jose.Ed25519},
+	SenderConstrained: true,
+	StringAudience:    true,
+}
+
+// RemoteKeys reads the key sets that clients publish (RFC 7591, 2). It is safe for concurrent use.
+type RemoteKeys interface {
+	// Keys returns the last good set, or fetches it. An error means that there is none.
+	Keys(ctx context.Context, uri string) ([]jose.Key, error)
+	// Renew fetches the set again, because a key was not in it, unless that was done less than a minute ago. It reports
+	// whether a set was fetched.
+	Renew(ctx context.Context, uri string) bool
+}
+
+// Trust says which certificate authorities vouch for clients (tls_client_auth; RFC 8705, 2.1).
+type Trust struct {
+	Roots       *x509.CertPool
+	Revocations []*x509.RevocationList // of these authorities, signatures checked; a certificate on one is refused
 }
 
 // An Authority makes the decisions of one issuer. It is safe for concurrent use.

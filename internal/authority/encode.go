@@ -30,6 +30,8 @@ func claimsOf(issuer string, now time.Time, id string, authorization *Authorizat
 		ID:       id,
 		Scope:    authorization.Scope.String(),
 		Roles:    authorization.Roles,
+
+		Confirmation: authorization.Confirmation.Claim(),
 	}
 }
 

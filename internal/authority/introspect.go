@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -62,6 +63,10 @@ func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspe
 	if err != nil || !concerns(claims, caller) {
 		return &oauth.Introspection{}, caller, nil
 	}
+	confirmation, err := pop.ParseConfirmation(claims.Confirmation)
+	if err != nil {
+		return &oauth.Introspection{}, caller, nil
+	}
 	active, err := a.active(ctx, claims)
 	if err != nil {
 		return nil, nil, unavailable(err)
@@ -70,9 +75,10 @@ func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspe
 		return &oauth.Introspection{}, caller, nil
 	}
 	return &oauth.Introspection{
-		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, TokenType: "Bearer",
+		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, TokenType: confirmation.TokenType(),
 		Expires: int64(claims.Expires), IssuedAt: int64(claims.IssuedAt), Subject: claims.Subject,
 		Audience: claims.Audience, Issuer: claims.Issuer, ID: claims.ID, Roles: claims.Roles,
+		Confirmation: claims.Confirmation,
 	}, caller, nil
 }
 

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"crypto/x509"
 	"slices"
 	"strings"
 
@@ -11,9 +12,15 @@ import (
 type Request struct {
 	Form          Form
 	Authorization []string // values of the Authorization header
-	Remote        string   // address of the caller, for the journal and the throttle
-	ID            string   // request ID, for the journal
-	Malformed     error    // why the form could not be read, if so: it is refused with that, and in the journal as any other
+	DPoP          []string // values of the DPoP header (RFC 9449)
+	// Certificates is the chain that the client has shown and whose first key it has proved to hold, in TLS, to us or to a
+	// proxy that is trusted with it. Nothing else about it was checked.
+	Certificates []*x509.Certificate
+	// URL is this endpoint as callers know it: what a DPoP proof must name in "htu".
+	URL       string
+	Remote    string // address of the caller, for the journal and the throttle
+	ID        string // request ID, for the journal
+	Malformed error  // why the form could not be read, if so: it is refused with that, and in the journal as any other
 }
 
 // A Form holds the parameters of a request body. Only "resource" may have several values.

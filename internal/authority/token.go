@@ -7,6 +7,7 @@ import (
 
 	"github.com/writ-auth/writ/internal/audit"
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -20,6 +21,8 @@ type Authorization struct {
 	Lifetime  time.Duration
 	Format    string // of the audience's tokens
 	Algorithm string
+
+	Confirmation *pop.Confirmation // the key that the token is bound to; nil for a bearer token
 }
 
 // A grant is a way to ask for a token: the parameters that it reads, and what it decides about a client that
@@ -64,10 +67,15 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	if !slices.Contains(client.GrantTypes, grantType) {
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client is not registered for this grant type")
 	}
+	confirmation, err := a.confirm(ctx, r, client)
+	if err != nil {
+		return nil, err
+	}
 	authorization, err := grant.decide(a, client, r.Form.only(grant.parameters))
 	if err != nil {
 		return nil, err
 	}
+	authorization.Confirmation = confirmation
 	return a.mint(ctx, r, authorization)
 }
 
@@ -93,7 +101,7 @@ func (a *Authority) mint(ctx context.Context, r *Request, authorization *Authori
 	}
 	return &oauth.TokenResponse{
 		AccessToken: token,
-		TokenType:   "Bearer",
+		TokenType:   authorization.Confirmation.TokenType(),
 		ExpiresIn:   int64(claims.Expires - claims.IssuedAt),
 		Scope:       claims.Scope,
 	}, nil

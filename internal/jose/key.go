@@ -2,6 +2,7 @@ package jose
 
 import (
 	"crypto"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ type Key struct {
 	ID        string
 	Algorithm string
 	Public    crypto.PublicKey
+	// Certificate is the first of "x5c", if the key came with one: it has the same public key, and nothing else about it was
+	// checked.
+	Certificate *x509.Certificate
 }
 
 // Bounds on a key set (STANDARDS, section 5; SECURITY, section 5).
@@ -62,6 +66,9 @@ func usableKey(raw []byte) (Key, bool) {
 		return Key{}, false
 	}
 	key := Key{ID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key}
+	if len(jwk.Certificates) > 0 {
+		key.Certificate = jwk.Certificates[0]
+	}
 	if key.Algorithm != "" {
 		return key, Known(key.Algorithm) && fits(key.Algorithm, key.Public)
 	}

@@ -30,6 +30,7 @@ type Token struct {
 	KeyID     string
 	Payload   []byte
 
+	header    []byte
 	compact   string
 	signed    string // header.payload, the signing input
 	signature []byte
@@ -61,6 +62,7 @@ func Parse(compact string) (*Token, error) {
 	if len(t.signature) == 0 {
 		return nil, fmt.Errorf("%w: not signed", ErrMalformed)
 	}
+	t.header = header
 	return t, t.readHeader(header)
 }
 

@@ -10,11 +10,23 @@ import (
 type Client struct {
 	ID         string // never reissued, so that nothing granted to a deleted client reaches its successor
 	Name       string // unique; what operators call it
-	AuthMethod string // the one client authentication method that is accepted (RFC 7591, 2)
-	GrantTypes []string
-	Secrets    []Secret
-	Grants     []Grant
-	Roles      []string // names
+	AuthMethod string // the client authentication method that is accepted (RFC 7591, 2)
+	// FormerMethod is accepted as well until FormerUntil: a client changes from a secret to a key with both in use.
+	FormerMethod string
+	FormerUntil  time.Time
+	GrantTypes   []string
+	Secrets      []Secret
+	Keys         []ClientKey
+	JWKSURI      string // where the client publishes its keys; then Keys is empty
+	// SigningAlgorithm is the only one that the client's assertions may be signed with; "" leaves it to each key.
+	SigningAlgorithm string
+	// CertificateRule and CertificateValue say which certificate is the client's, for tls_client_auth (RFC 8705, 2.1.2).
+	CertificateRule  string // "subject_dn", "san_dns", "san_uri", "san_ip" or "san_email"; "" without
+	CertificateValue string
+	CertificateBound bool // its tokens are bound to the certificate of the connection (RFC 8705, 3)
+	DPoPBound        bool // it gets no token without a DPoP proof (RFC 9449, 5.2)
+	Grants           []Grant
+	Roles            []string // names
 	// ResourceServerFor lists the resources whose APIs ask about tokens as this client (RFC 7662, 2.1).
 	ResourceServerFor []string
 	MultipleAudiences bool          // may one token name several resources
@@ -36,6 +48,25 @@ type Secret struct {
 	Hash    string
 	Created time.Time
 	Expires time.Time
+}
+
+// A ClientKey is one of the public keys of a client.
+type ClientKey struct {
+	ID        string // the "kid"; unique within the client
+	Algorithm string // the one that it verifies
+	Public    []byte // PKIX
+	// Certificate is the DER of the self-signed certificate that came with the key in "x5c" (RFC 8705, 2.2.2), or empty.
+	Certificate []byte
+	Created     time.Time
+	Expires     time.Time
+}
+
+// A Use says when a credential of a client was last good for something. It is coarse and written behind.
+type Use struct {
+	ClientID   string
+	Credential string // ID of a Secret or ClientKey; what else proved who the client is has a word of its own
+	Last       time.Time
+	Remote     string
 }
 
 // HashSecret returns what is kept of a generated secret. One SHA-256 is all it needs: there is nothing to guess in 256

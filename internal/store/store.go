@@ -32,6 +32,13 @@ type Store interface {
 	// across restarts, until expires has passed. With the zero time it never passes.
 	UseOnce(ctx context.Context, id string, expires time.Time) error
 
+	// NoteUses keeps, for each client and credential, the latest use. It does not change the Generation. The uses of a client
+	// that is gone go with the next Sweep.
+	NoteUses(ctx context.Context, uses []Use) error
+
+	// Uses returns the last use of each credential of a client that was used, in the order of their names.
+	Uses(ctx context.Context, clientID string) ([]Use, error)
+
 	// Append adds an event to the history of changes and gives it a Sequence: an event that became visible later has a
 	// greater one, so that a reader who goes on from the last he saw misses nothing. Called on the Store of an Update, the event and the change that it
 	// tells of are kept together or not at all.
@@ -51,7 +58,7 @@ type Store interface {
 	Generation(ctx context.Context) (int64, error)
 
 	// Sweep deletes revocations and used IDs that expired before now, in short steps, and returns how many. Those with
-	// the zero time stay.
+	// the zero time stay. It deletes the uses of clients that are gone, too.
 	Sweep(ctx context.Context, now time.Time) (int, error)
 
 	// Ping reports whether the store can answer now.

@@ -17,7 +17,8 @@ type layer struct {
 	keys        rows[store.SigningKey]
 	revocations rows[store.Revocation]
 	used        rows[time.Time]
-	events      []store.Event // never deleted: the n-th of all layers has Sequence n
+	uses        rows[map[string]store.Use] // of a client, by credential
+	events      []store.Event              // never deleted: the n-th of all layers has Sequence n
 	generation  int64
 	sequence    int64
 }
@@ -35,6 +36,7 @@ func newLayer(base *layer) *layer {
 		keys:        rows[store.SigningKey]{base: &base.keys},
 		revocations: rows[store.Revocation]{base: &base.revocations},
 		used:        rows[time.Time]{base: &base.used},
+		uses:        rows[map[string]store.Use]{base: &base.uses},
 		generation:  base.generation,
 		sequence:    base.sequence,
 	}
@@ -49,6 +51,7 @@ func (l *layer) merge() {
 	l.keys.merge()
 	l.revocations.merge()
 	l.used.merge()
+	l.uses.merge()
 	l.base.events = append(l.base.events, l.events...)
 	l.base.generation, l.base.sequence = l.generation, l.sequence
 }

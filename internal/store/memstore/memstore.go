@@ -5,6 +5,8 @@ package memstore
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,6 +144,38 @@ func (v view) UseOnce(ctx context.Context, id string, expires time.Time) error {
 	})
 }
 
+func (v view) NoteUses(ctx context.Context, uses []store.Use) error {
+	return v.write(ctx, func(l *layer) error {
+		for _, use := range uses {
+			if use.ClientID == "" || use.Credential == "" || !store.Valid(use) {
+				return store.ErrInvalid
+			}
+			of, _ := l.uses.get(use.ClientID)
+			if known, found := of[use.Credential]; found && !known.Last.Before(normal(use.Last)) {
+				continue
+			}
+			of = maps.Clone(of) // the old one may be read
+			if of == nil {
+				of = map[string]store.Use{}
+			}
+			of[use.Credential] = copyOf(use)
+			l.uses.put(use.ClientID, of)
+		}
+		return nil
+	})
+}
+
+func (v view) Uses(ctx context.Context, clientID string) (uses []store.Use, err error) {
+	err = v.read(ctx, func(l *layer) error {
+		of, _ := l.uses.get(clientID)
+		for _, credential := range slices.Sorted(maps.Keys(of)) {
+			uses = append(uses, of[credential])
+		}
+		return nil
+	})
+	return uses, err
+}
+
 func (v view) Append(ctx context.Context, event store.Event) error {
 	if !store.Valid(event) {
 		return store.ErrInvalid
@@ -179,6 +213,11 @@ func (v view) Sweep(ctx context.Context, now time.Time) (swept int, err error) {
 	err = v.write(ctx, func(l *layer) error {
 		swept = l.revocations.deleteFunc(func(r store.Revocation) bool { return expired(r.Expires) }) +
 			l.used.deleteFunc(expired)
+		for _, id := range l.uses.keys() {
+			if _, found := l.clients.get(id); !found {
+				l.uses.delete(id)
+			}
+		}
 		return nil
 	})
 	return swept, err

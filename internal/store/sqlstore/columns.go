@@ -174,6 +174,27 @@ func secrets(p *[]store.Secret) field {
 	}
 }
 
+type clientKeyForm struct {
+	ID          string `json:"id"`
+	Algorithm   string `json:"algorithm"`
+	Public      []byte `json:"public"`
+	Certificate []byte `json:"certificate"`
+	Created     int64  `json:"created"`
+	Expires     int64  `json:"expires"`
+}
+
+func clientKeys(p *[]store.ClientKey) field {
+	return list[store.ClientKey, clientKeyForm]{p,
+		func(k store.ClientKey) clientKeyForm {
+			return clientKeyForm{k.ID, k.Algorithm, k.Public, k.Certificate, microseconds(k.Created), microseconds(k.Expires)}
+		},
+		func(f clientKeyForm) store.ClientKey {
+			return store.ClientKey{ID: f.ID, Algorithm: f.Algorithm, Public: nilIfEmpty(f.Public), Certificate: nilIfEmpty(f.Certificate),
+				Created: timeOf(f.Created), Expires: timeOf(f.Expires)}
+		},
+	}
+}
+
 type grantForm struct {
 	Resource string   `json:"resource"`
 	Scopes   []string `json:"scopes"`
@@ -201,7 +222,7 @@ func scopes(p *[]store.Scope) field {
 	}
 }
 
-func nilIfEmpty(s []string) []string {
+func nilIfEmpty[T any](s []T) []T {
 	if len(s) == 0 {
 		return nil
 	}

@@ -17,12 +17,16 @@ var clients = schema[store.Client]{
 	name: "clients",
 	statements: statementsFor("clients", true,
 		"id", "name", "auth_method", "grant_types", "secrets", "grants", "roles", "resource_server_for",
-		"multiple_audiences", "token_ttl", "suspended", "not_before", "created", "updated"),
+		"multiple_audiences", "token_ttl", "suspended", "not_before", "created", "updated",
+		"former_method", "former_until", "keys", "jwks_uri", "signing_algorithm", "certificate_rule", "certificate_value",
+		"certificate_bound", "dpop_bound"),
 	fields: func(c *store.Client) []field {
 		return []field{
 			text{&c.ID}, text{&c.Name}, text{&c.AuthMethod}, texts(&c.GrantTypes), secrets(&c.Secrets), grants(&c.Grants),
 			texts(&c.Roles), texts(&c.ResourceServerFor), flag{&c.MultipleAudiences}, span{&c.TokenTTL}, flag{&c.Suspended},
 			instant{&c.NotBefore}, instant{&c.Created}, instant{&c.Updated},
+			text{&c.FormerMethod}, instant{&c.FormerUntil}, clientKeys(&c.Keys), text{&c.JWKSURI}, text{&c.SigningAlgorithm},
+			text{&c.CertificateRule}, text{&c.CertificateValue}, flag{&c.CertificateBound}, flag{&c.DPoPBound},
 		}
 	},
 	counted: true,

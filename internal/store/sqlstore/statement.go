@@ -49,13 +49,20 @@ const (
 	sweepUsed = `DELETE FROM used_ids WHERE id IN
 		(SELECT id FROM used_ids WHERE expires <> 0 AND expires < $1 LIMIT $2)`
 
+	noteUse = `INSERT INTO uses (client_id, credential, last, remote) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (client_id, credential) DO UPDATE SET last = excluded.last, remote = excluded.remote
+		WHERE uses.last < excluded.last`
+	readUses  = `SELECT credential, last, remote FROM uses WHERE client_id = $1 ORDER BY credential`
+	sweepUses = `DELETE FROM uses WHERE client_id IN
+		(SELECT DISTINCT client_id FROM uses WHERE NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = uses.client_id) LIMIT $1)`
+
 	readSchema = `SELECT coalesce(max(version), 0), coalesce(max(readable_from), 0) FROM writ_schema`
 )
 
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func statements() (reads, writes []sqlText) {
-	reads = []sqlText{readCounter, readEvents}
-	writes = []sqlText{useOnce, growCounter, appendEvent, sweepRevocations, sweepUsed}
+	reads = []sqlText{readCounter, readEvents, readUses}
+	writes = []sqlText{useOnce, growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
 		signingKeys.statements, revocations.statements} {
 		reads = append(reads, t.get, t.exists, t.list)

@@ -67,6 +67,37 @@ func (v view) Events(ctx context.Context, after int64, limit int) (events []stor
 	return events, nil
 }
 
+func (v view) NoteUses(ctx context.Context, uses []store.Use) error {
+	err := v.change(ctx, func(tx view) error {
+		for _, use := range uses {
+			if use.ClientID == "" || use.Credential == "" || !store.Valid(use) {
+				return store.ErrInvalid
+			}
+			if _, err := tx.exec(ctx, noteUse, use.ClientID, use.Credential, microseconds(use.Last), use.Remote); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("sqlstore: note uses: %w", err)
+	}
+	return nil
+}
+
+func (v view) Uses(ctx context.Context, clientID string) (uses []store.Use, err error) {
+	err = v.query(ctx, readUses, []any{clientID}, func(scan func(...any) error) error {
+		use := store.Use{ClientID: clientID}
+		err := scan(text{&use.Credential}, instant{&use.Last}, text{&use.Remote})
+		uses = append(uses, use)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: uses: %w", err)
+	}
+	return uses, nil
+}
+
 func (v view) Generation(ctx context.Context) (generation int64, err error) {
 	err = v.query(ctx, readCounter, []any{"generation"}, func(scan func(...any) error) error {
 		return scan(number{&generation})
@@ -98,6 +129,9 @@ func (v view) Sweep(ctx context.Context, now time.Time) (swept int, err error) {
 				break
 			}
 		}
+	}
+	if _, err := v.exec(ctx, sweepUses, sweepStep); err != nil { // what is left is for the next time
+		return swept, fmt.Errorf("sqlstore: sweep: %w", err)
 	}
 	return swept, nil
 }

@@ -1,0 +1,33 @@
+package jose
+
+import (
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4/json"
+)
+
+// ParseWithKey reads a compact JWS by the rules of Parse that brings the public key it is signed with (RFC 7515, 4.1.3),
+// and verifies the signature with it. The key's ID is its thumbprint (RFC 7638). The signature proves that whoever made
+// the token holds that key and nothing else: it is up to the caller to know whose key it is.
+func ParseWithKey(compact string) (*Token, Key, error) {
+	t, err := Parse(compact)
+	if err != nil {
+		return nil, Key{}, err
+	}
+	var header struct {
+		JWK json.RawMessage `json:"jwk"`
+	}
+	if err := DecodeObject(t.header, &header); err != nil {
+		return nil, Key{}, fmt.Errorf("%w: header: %w", ErrMalformed, err)
+	}
+	key, usable := usableKey(header.JWK)
+	if !usable {
+		return nil, Key{}, fmt.Errorf("%w: the header has no public key that is allowed", ErrMalformed)
+	}
+	if err := t.Verify(key); err != nil {
+		return nil, Key{}, err
+	}
+	key.Algorithm = t.Algorithm
+	key.ID, err = Thumbprint(key.Public)
+	return t, key, err
+}
