@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 // A Signer mints compact JWSs with one key and one algorithm. It is the hot path of issuing a token: the header is
@@ -20,7 +22,8 @@ type Signer struct {
 	KeyID     string
 	Algorithm string
 
-	key crypto.Signer
+	key    crypto.Signer
+	public []byte // the JWK of the public half, as SignWithKey has it in the header
 }
 
 // NewSigner returns a Signer for a key, in memory or behind a KMS.
@@ -28,7 +31,11 @@ func NewSigner(key crypto.Signer, algorithm, keyID string) (*Signer, error) {
 	if !Known(algorithm) || !fits(algorithm, key.Public()) {
 		return nil, fmt.Errorf("jose: key is not for %s", algorithm)
 	}
-	return &Signer{KeyID: keyID, Algorithm: algorithm, key: key}, nil
+	public, err := gojose.JSONWebKey{Key: key.Public()}.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("jose: key: %w", err)
+	}
+	return &Signer{KeyID: keyID, Algorithm: algorithm, key: key, public: public}, nil
 }
 
 // Key returns the public half.
@@ -37,7 +44,16 @@ func (s *Signer) Key() Key { return Key{ID: s.KeyID, Algorithm: s.Algorithm, Pub
 // Sign returns payload, a JSON object, as a compact JWS of the given type. Algorithm and key ID hold only characters
 // that need no escape in JSON: they are ours.
 func (s *Signer) Sign(typ string, payload []byte) (string, error) {
-	header := `{"alg":"` + s.Algorithm + `","kid":"` + s.KeyID + `","typ":"` + typ + `"}`
+	return s.compact(`{"alg":"`+s.Algorithm+`","kid":"`+s.KeyID+`","typ":"`+typ+`"}`, payload)
+}
+
+// SignWithKey returns payload as Sign does, with the public key in the header instead of its ID (RFC 7515, 4.1.3):
+// ParseWithKey reads it.
+func (s *Signer) SignWithKey(typ string, payload []byte) (string, error) {
+	return s.compact(`{"alg":"`+s.Algorithm+`","jwk":`+string(s.public)+`,"typ":"`+typ+`"}`, payload)
+}
+
+func (s *Signer) compact(header string, payload []byte) (string, error) {
 	encoding := base64.RawURLEncoding
 	out := make([]byte, 0, encoding.EncodedLen(len(header))+encoding.EncodedLen(len(payload))+2+encoding.EncodedLen(maxRSABits/8))
 	out = encoding.AppendEncode(out, []byte(header))
