@@ -92,6 +92,11 @@ func Open(ctx context.Context, s store.Store, options Options) (*Ring, error) {
 	return r, r.reload(ctx)
 }
 
+// Derive returns the 32 bytes that belong to a purpose: the same on every node and after every restart, as they come from
+// the root key alone (HKDF-SHA256, RFC 5869), and telling nothing about it or about those of another purpose. The
+// caller may keep them, and shares them with nobody.
+func (r *Ring) Derive(purpose string) []byte { return r.envelope.derive(purpose) }
+
 // Ensure makes the first key of an algorithm, which signs at once, if there is none yet. It applies the schedule first: a
 // server that was away for long must not sign with a key whose tokens nobody accepts any more.
 func (r *Ring) Ensure(ctx context.Context, algorithm string) error {

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -77,7 +78,10 @@ func LoadRoot(path string) ([]byte, error) {
 
 // An envelope seals private keys under the root key: AES-256-GCM with a key derived for this one purpose, bound to the
 // key's ID and algorithm so that sealed keys cannot be swapped in the database.
-type envelope struct{ aead cipher.AEAD }
+type envelope struct {
+	aead cipher.AEAD
+	root []byte
+}
 
 func newEnvelope(root []byte) (envelope, error) {
 	if len(root) != RootBytes {
@@ -92,7 +96,16 @@ func newEnvelope(root []byte) (envelope, error) {
 		return envelope{}, fmt.Errorf("keyring: root key: %w", err)
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return envelope{aead}, err
+	return envelope{aead, bytes.Clone(root)}, err
+}
+
+// derive returns 32 bytes for a purpose that is not the envelope's own, whatever its name.
+func (e envelope) derive(purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, e.root, nil, "writ derived key: "+purpose, 32)
+	if err != nil {
+		panic(err) // only for more bytes than HKDF has
+	}
+	return key
 }
 
 func (e envelope) seal(plain []byte, id, algorithm string) []byte {
