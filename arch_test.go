@@ -23,11 +23,12 @@ var imports = map[string]string{
 	"internal/pop":       "internal/jose oauth",
 	"internal/keyring":   "internal/jose internal/store",
 	"internal/authority": "internal/audit internal/jose internal/keyring internal/pop internal/store oauth",
-	"internal/registry":  "internal/jose internal/keyring internal/store oauth",
-	"internal/endpoint":  "internal/authority oauth",
-	"internal/adminapi":  "internal/registry resource oauth",
+	"internal/registry":  "internal/jose internal/keyring internal/publicuri internal/store oauth",
+	"internal/publicuri": "", "internal/remotekeys": "internal/jose internal/publicuri",
+	"internal/endpoint": "internal/authority oauth",
+	"internal/adminapi": "internal/registry resource oauth",
 	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
-		"internal/registry internal/store internal/store/memstore internal/store/sqlstore oauth resource",
+		"internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",
 	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/registry " +
 		"internal/store internal/store/memstore oauth",
 	"cmd/writ":            "client resource internal/adminapi internal/server internal/jose oauth",
@@ -36,7 +37,7 @@ var imports = map[string]string{
 
 // What must not be linked, however far down: HTTP and SQL in the core, SQL at the edges, foreign modules in what users import.
 const (
-	core  = "internal/jose internal/pop internal/store internal/keyring internal/authority internal/registry"
+	core  = "internal/jose internal/pop internal/store internal/keyring internal/authority internal/registry internal/publicuri"
 	edges = "internal/endpoint internal/adminapi authtest"
 	jose  = "github.com/go-jose/go-jose/v4"
 )

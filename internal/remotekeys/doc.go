@@ -1,0 +1,2 @@
+// Package remotekeys reads the key sets that clients publish at a jwks_uri.
+package remotekeys
