@@ -84,6 +84,12 @@ type Authority struct {
 	maxTokenTTL time.Duration
 	directory   *directory
 	failures    *failures
+
+	profile    Profile
+	remoteKeys RemoteKeys
+	trust      func() *Trust
+	mtls       string
+	nonces     *pop.Nonces
 }
 
 // New returns the Authority of an issuer, with the keys that it needs to issue by default.
@@ -97,6 +103,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a := &Authority{
 		issuer: options.Issuer, store: options.Store, ring: options.Ring, journal: options.Journal,
 		now: options.Now, tokenTTL: options.TokenTTL, maxTokenTTL: options.MaxTokenTTL,
+		profile: options.Profile, remoteKeys: options.RemoteKeys, trust: options.Trust, mtls: options.MTLS, nonces: options.Nonces,
 	}
 	if a.now == nil {
 		a.now = time.Now

@@ -16,6 +16,9 @@ type Request struct {
 	// Certificates is the chain that the client has shown and whose first key it has proved to hold, in TLS, to us or to a
 	// proxy that is trusted with it. Nothing else about it was checked.
 	Certificates []*x509.Certificate
+	// Uncertain says, if it is not nil, why it cannot be told which certificate the client has shown: two headers of a proxy
+	// that each name one. Such a request comes from nobody, whatever else it carries.
+	Uncertain error
 	// URL is this endpoint as callers know it: what a DPoP proof must name in "htu".
 	URL       string
 	Remote    string // address of the caller, for the journal and the throttle

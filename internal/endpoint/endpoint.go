@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,9 @@ type Options struct {
 	Logger    *slog.Logger                       // for errors that are ours; nil discards them
 	RequestID func(r *http.Request) string       // what the request is called in log and journal; nil means nothing
 	Metadata  func(document *oauth.Metadata) any // adds to the metadata document; nil leaves it as it is
+	// Certificates returns the chain whose first key the client has proved to hold; nil means that there never is one. An
+	// error means that it cannot be told which: such a request is refused as invalid_client.
+	Certificates func(r *http.Request) ([]*x509.Certificate, error)
 }
 
 // JWKSMaxAge is how long the key set may be cached. A key is announced for longer than that before it signs.
@@ -99,6 +103,9 @@ func (e *endpoints) request(w http.ResponseWriter, r *http.Request) *authority.R
 	request := &authority.Request{Form: form, Authorization: r.Header.Values("Authorization"), Remote: r.RemoteAddr, Malformed: err}
 	if e.options.RequestID != nil {
 		request.ID = e.options.RequestID(r)
+	}
+	if e.options.Certificates != nil {
+		request.Certificates, request.Uncertain = e.options.Certificates(r)
 	}
 	return request
 }
