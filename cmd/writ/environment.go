@@ -79,10 +79,15 @@ func sourceable(path string) string {
 	if !strings.ContainsRune(path, '/') {
 		path = "./" + path
 	}
-	if strings.ContainsAny(path, " '\"\\$*?&;()<>|`#~") {
-		return quoted(path)
+	return argument(path)
+}
+
+// argument is how a shell is told a text as one word: as it is where that does.
+func argument(text string) string {
+	if strings.ContainsAny(text, " '\"\\$*?&;()<>|`#~") {
+		return quoted(text)
 	}
-	return path
+	return text
 }
 
 // writePrivate replaces a file with one that only its owner can read; readers see the old or the new one, whole.

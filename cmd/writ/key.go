@@ -11,15 +11,18 @@ import (
 
 func newKey() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "key",
-		Short:   "Look after the server's signing keys",
-		Example: "  writ key list\n  writ key rotate",
+		Use:   "key",
+		Short: "Look after the server's signing keys; make a key pair for a client",
+		Long: `The server's keys, which sign its tokens, and the one command about a client's own key:
+"generate", which needs no server. Which keys a client has is told and changed by
+"writ client key".`,
+		Example: "  writ key list\n  writ key rotate\n  writ key generate --out billing.key --public-out billing.pub",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var as operatorFlag
 	as.flags(cmd)
-	cmd.AddCommand(newKeyList(&as), newKeyRotate(&as), newKeyRevoke(&as))
+	cmd.AddCommand(newKeyGenerate(), newKeyList(&as), newKeyRotate(&as), newKeyRevoke(&as))
 	return cmd
 }
 
