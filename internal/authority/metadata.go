@@ -1,8 +1,10 @@
 package authority
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -18,7 +20,7 @@ const (
 // works.
 func (a *Authority) Metadata() *oauth.Metadata {
 	methods, base := names(clientAuths), strings.TrimSuffix(a.issuer, "/")
-	return &oauth.Metadata{
+	document := &oauth.Metadata{
 		Issuer:                            a.issuer,
 		TokenEndpoint:                     base + PathToken,
 		JWKSURI:                           base + PathJWKS,
@@ -30,5 +32,23 @@ func (a *Authority) Metadata() *oauth.Metadata {
 		IntrospectionEndpointAuthMethodsSupported: methods,
 		RevocationEndpointAuthMethodsSupported:    methods,
 		IntrospectionSigningAlgValuesSupported:    []string{introspectionAlgorithm},
+		DPoPSigningAlgValuesSupported:             a.proofAlgorithms(),
 	}
+	if a.mtls != "" {
+		base := strings.TrimSuffix(a.mtls, "/")
+		document.TLSClientCertificateBoundAccessTokens = true
+		document.MTLSEndpointAliases = &oauth.EndpointAliases{
+			TokenEndpoint:         base + PathToken,
+			IntrospectionEndpoint: base + PathIntrospect,
+			RevocationEndpoint:    base + PathRevoke,
+		}
+	}
+	return document
+}
+
+// proofAlgorithms returns the algorithms that a proof, or an assertion, may be signed with, the preferred ones first.
+func (a *Authority) proofAlgorithms() []string {
+	return slices.DeleteFunc(slices.Clone(jose.Algorithms), func(algorithm string) bool {
+		return a.profile.Algorithms != nil && !slices.Contains(a.profile.Algorithms, algorithm)
+	})
 }

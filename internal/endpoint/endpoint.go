@@ -27,6 +27,9 @@ type Options struct {
 	Logger    *slog.Logger                       // for errors that are ours; nil discards them
 	RequestID func(r *http.Request) string       // what the request is called in log and journal; nil means nothing
 	Metadata  func(document *oauth.Metadata) any // adds to the metadata document; nil leaves it as it is
+	// Base is what the URLs of these endpoints begin with as callers know them, and a DPoP proof must name; "" is the issuer.
+	// Endpoints of one issuer may be served at several, such as one that asks for certificates (RFC 8705, 5).
+	Base string
 	// Certificates returns the chain whose first key the client has proved to hold; nil means that there never is one. An
 	// error means that it cannot be told which: such a request is refused as invalid_client.
 	Certificates func(r *http.Request) ([]*x509.Certificate, error)
@@ -50,19 +53,23 @@ type route struct {
 // New returns the handler of the issuer's endpoints. Anything else is 404.
 func New(a *authority.Authority, options Options) http.Handler {
 	e := &endpoints{authority: a, options: options}
+	if e.options.Base == "" {
+		e.options.Base = a.Issuer()
+	}
+	e.options.Base = strings.TrimSuffix(e.options.Base, "/")
 	if e.options.Logger == nil {
 		e.options.Logger = slog.New(slog.DiscardHandler)
 	}
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
-	base := issuerPath(a.Issuer())
+	base, issuer := pathOf(e.options.Base), pathOf(a.Issuer())
 	document := e.metadata()
 	routes := map[string]route{
-		base + authority.PathToken:                       {post, e.token},
-		base + authority.PathIntrospect:                  {post, e.introspect},
-		base + authority.PathRevoke:                      {post, e.revoke},
-		base + authority.PathJWKS:                        {get, e.jwks},
-		"/.well-known/oauth-authorization-server" + base: {get, document}, // RFC 8414, 3.1: in front of the issuer's path
-		base + "/.well-known/openid-configuration":       {get, document}, // for libraries that know only this place
+		base + authority.PathToken:                         {post, e.token},
+		base + authority.PathIntrospect:                    {post, e.introspect},
+		base + authority.PathRevoke:                        {post, e.revoke},
+		issuer + authority.PathJWKS:                        {get, e.jwks},
+		"/.well-known/oauth-authorization-server" + issuer: {get, document}, // RFC 8414, 3.1: in front of the issuer's path
+		issuer + "/.well-known/openid-configuration":       {get, document}, // for libraries that know only this place
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
@@ -82,8 +89,9 @@ func New(a *authority.Authority, options Options) http.Handler {
 	})
 }
 
-func issuerPath(issuer string) string {
-	u, err := url.Parse(issuer)
+// pathOf returns what stands in front of the paths of a base URL's endpoints.
+func pathOf(base string) string {
+	u, err := url.Parse(base)
 	if err != nil {
 		return ""
 	}
@@ -98,9 +106,12 @@ func secure(header http.Header) {
 	header.Set("Pragma", "no-cache")
 }
 
-func (e *endpoints) request(w http.ResponseWriter, r *http.Request) *authority.Request {
+func (e *endpoints) request(w http.ResponseWriter, r *http.Request, path string) *authority.Request {
 	form, err := parseForm(w, r)
-	request := &authority.Request{Form: form, Authorization: r.Header.Values("Authorization"), Remote: r.RemoteAddr, Malformed: err}
+	request := &authority.Request{
+		Form: form, Authorization: r.Header.Values("Authorization"), DPoP: r.Header.Values("DPoP"),
+		URL: e.options.Base + path, Remote: r.RemoteAddr, Malformed: err,
+	}
 	if e.options.RequestID != nil {
 		request.ID = e.options.RequestID(r)
 	}
@@ -111,7 +122,13 @@ func (e *endpoints) request(w http.ResponseWriter, r *http.Request) *authority.R
 }
 
 func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
-	answer, err := e.authority.Token(r.Context(), e.request(w, r))
+	request := e.request(w, r, authority.PathToken)
+	// Whoever sends proofs hears of the next nonce before the last one is refused (RFC 9449, 8.2). There is no CORS here, so
+	// that no header needs to be exposed.
+	if nonce := e.authority.Nonce(); nonce != "" && len(request.DPoP) > 0 {
+		w.Header().Set("DPoP-Nonce", nonce)
+	}
+	answer, err := e.authority.Token(r.Context(), request)
 	if err != nil {
 		return err
 	}
@@ -122,7 +139,7 @@ func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
 const mediaSignedIntrospection = "application/" + oauth.TypeIntrospection
 
 func (e *endpoints) introspect(w http.ResponseWriter, r *http.Request) error {
-	request := e.request(w, r)
+	request := e.request(w, r, authority.PathIntrospect)
 	if !accepts(r, mediaSignedIntrospection) {
 		answer, err := e.authority.Introspect(r.Context(), request)
 		if err != nil {
@@ -140,7 +157,7 @@ func (e *endpoints) introspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *endpoints) revoke(w http.ResponseWriter, r *http.Request) error {
-	if err := e.authority.Revoke(r.Context(), e.request(w, r)); err != nil {
+	if err := e.authority.Revoke(r.Context(), e.request(w, r, authority.PathRevoke)); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Length", "0")
