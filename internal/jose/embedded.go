@@ -21,7 +21,7 @@ func ParseWithKey(compact string) (*Token, Key, error) {
 		return nil, Key{}, fmt.Errorf("%w: header: %w", ErrMalformed, err)
 	}
 	key, usable := usableKey(header.JWK)
-	if !usable {
+	if !usable || hasPrivate(header.JWK) {
 		return nil, Key{}, fmt.Errorf("%w: the header has no public key that is allowed", ErrMalformed)
 	}
 	if err := t.Verify(key); err != nil {
@@ -30,4 +30,19 @@ func ParseWithKey(compact string) (*Token, Key, error) {
 	key.Algorithm = t.Algorithm
 	key.ID, err = Thumbprint(key.Public)
 	return t, key, err
+}
+
+// hasPrivate reports whether a JWK has any member of a private key (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2), a few
+// of them included that nobody could sign with: whoever sends a part of a private key has no secret left.
+func hasPrivate(jwk []byte) bool {
+	var members map[string]json.RawMessage
+	if err := DecodeObject(jwk, &members); err != nil {
+		return true
+	}
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, found := members[name]; found {
+			return true
+		}
+	}
+	return false
 }
