@@ -32,8 +32,8 @@ func ParseWithKey(compact string) (*Token, Key, error) {
 	return t, key, err
 }
 
-// hasPrivate reports whether a JWK has any member of a private key (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2), a few
-// of them included that nobody could sign with: whoever sends a part of a private key has no secret left.
+// hasPrivate reports whether a JWK has any member of a private key (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2): whoever
+// sends a part of one may have no secret left. usableKey looks for whole ones only.
 func hasPrivate(jwk []byte) bool {
 	var members map[string]json.RawMessage
 	if err := DecodeObject(jwk, &members); err != nil {

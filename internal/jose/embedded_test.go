@@ -3,6 +3,7 @@ package jose_test
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -119,7 +120,29 @@ func TestParseWithKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestParseWithKeyRefusesRSA is CA-39's weak key, and RSA's private members that go-jose overlooks without "d".
+// TestParseWithKeyRefusesPartsOfAPrivateKey with an Ed25519 key, whose signatures go-jose does not see.
+func TestParseWithKeyRefusesPartsOfAPrivateKey(t *testing.T) {
+	t.Parallel()
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		t.Run("CA-39 "+member, func(t *testing.T) {
+			t.Parallel()
+			for name, want := range map[string]error{member: jose.ErrMalformed, "x-" + member: nil} {
+				jwk := ecJWK(t, public, func(m map[string]any) { m[name] = nil })
+				input := b64(`{"alg":"Ed25519","jwk":`+jwk+`}`) + "." + b64(payload)
+				_, _, err := jose.ParseWithKey(input + "." + b64(string(ed25519.Sign(key, []byte(input)))))
+				if !errors.Is(err, want) {
+					t.Errorf("a key with %q: got %v, want %v", name, err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestParseWithKeyRefusesRSA is CA-39's weak key, and parts of an RSA key without "d".
 func TestParseWithKeyRefusesRSA(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
