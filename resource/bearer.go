@@ -22,47 +22,53 @@ var (
 
 const accessToken = "access_token" // the parameter of RFC 6750, 2.2 and 2.3, which are not supported
 
-// bearer returns the access token of a request: from the Authorization header, where it must stand once (RFC 6750, 2.1).
-// A token in the query or the body alone counts as none, because URLs end in logs (OAuth 2.1; RFC 9700, 4.3.2); next
-// to one in the header it makes the request ambiguous.
-func bearer(r *http.Request) (string, error) {
+// credentials are what a request presents: an access token, and the scheme that it was sent with. The scheme may be known
+// although there is no token that can be read.
+type credentials struct{ scheme, token string }
+
+// credentials returns the access token of a request: from the Authorization header, where it must stand once (RFC 6750,
+// 2.1; RFC 9449, 7.1). A token in the query or the body alone counts as none, because URLs end in logs (OAuth 2.1;
+// RFC 9700, 4.3.2); next to one in the header it makes the request ambiguous.
+func (v *Verifier) credentials(r *http.Request) (credentials, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) > 1 {
-		return "", errTwoHeaders
+		return credentials{}, errTwoHeaders
 	}
 	if len(headers) == 0 {
-		return "", ErrNoToken
+		return credentials{}, ErrNoToken
 	}
-	token, err := parseAuthorization(headers[0])
+	given, err := parseAuthorization(headers[0], v.schemes)
 	if err != nil {
-		return "", err
+		return given, err
 	}
 	if r.URL.RawQuery != "" && r.URL.Query().Has(accessToken) {
-		return "", errTokenInURL
+		return given, errTokenInURL
 	}
-	return token, nil
+	return given, nil
 }
 
-// parseAuthorization takes "Bearer", in any case, one space and a token68 (RFC 6750, 2.1). What two parsers could read
-// in two ways is refused.
-func parseAuthorization(value string) (string, error) {
-	const scheme = "bearer"
-	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
-		return "", ErrNoToken // another scheme's
+// parseAuthorization takes one of the schemes, in any case, one space and a token68 (RFC 6750, 2.1). What two parsers
+// could read in two ways is refused.
+func parseAuthorization(value string, schemes []string) (credentials, error) {
+	for _, scheme := range schemes {
+		if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+			continue
+		}
+		rest := value[len(scheme):]
+		first, _, list := strings.Cut(rest, ",")
+		switch {
+		case strings.Trim(rest, " \t") == "":
+			return credentials{scheme: scheme}, errEmptyToken
+		case list && isToken68(strings.Trim(first, " \t")):
+			return credentials{scheme: scheme}, errTwoTokens
+		case rest[0] != ' ' && rest[0] != '\t':
+			return credentials{}, ErrNoToken // "BearerX"
+		case rest[0] != ' ' || !isToken68(rest[1:]):
+			return credentials{scheme: scheme}, errMalformed
+		}
+		return credentials{scheme, rest[1:]}, nil
 	}
-	rest := value[len(scheme):]
-	first, _, list := strings.Cut(rest, ",")
-	switch {
-	case strings.Trim(rest, " \t") == "":
-		return "", errEmptyToken
-	case list && isToken68(strings.Trim(first, " \t")):
-		return "", errTwoTokens
-	case rest[0] != ' ' && rest[0] != '\t':
-		return "", ErrNoToken // "BearerX"
-	case rest[0] != ' ' || !isToken68(rest[1:]):
-		return "", errMalformed
-	}
-	return rest[1:], nil
+	return credentials{}, ErrNoToken // another scheme's
 }
 
 // isToken68 reports whether s is 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=" (RFC 9110, 11.2).

@@ -43,7 +43,9 @@ func TestHowTheTokenIsSent(t *testing.T) {
 	}{
 		{"S01 no token", "", nil, "", no, ""},
 		{"S02 Basic credentials", "", []string{"Basic YTpi"}, "", no, ""},
-		{"S02 DPoP, which is not offered", "", []string{"DPoP " + token}, "", no, ""},
+		{"S02 a scheme that begins like DPoP", "", []string{"DPoPX " + token}, "", no, ""},
+		{"S03 DPoP and nothing", "", []string{"DPoP"}, "", bad, oauth.InvalidRequest},
+		{"S31 DPoP without a proof", "", []string{"DPoP " + token}, "", no, oauth.InvalidDPoPProof},
 		{"S03 Bearer and nothing", "", []string{"Bearer"}, "", bad, oauth.InvalidRequest},
 		{"S03 Bearer and blanks", "", []string{"Bearer   "}, "", bad, oauth.InvalidRequest},
 		{"S04 bEaReR", "", []string{"bEaReR " + token}, "", ok, ""},

@@ -1,12 +1,9 @@
 package resource
 
 import (
-	"errors"
-	"fmt"
+	"crypto/x509"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -54,6 +51,46 @@ type Config struct {
 	// when zero, at least a second.
 	KeyInterval time.Duration
 
+	// ExternalURL is where callers reach the root of what the Verifier protects: they sign the URL that they call into
+	// their DPoP proofs, and it is compared with ExternalURL followed by the path of the request. When empty it is scheme
+	// and host of an Audience that is an http or https URL; without either, tokens bound to a DPoP key are refused.
+	//
+	// Set it when callers use another host than the Audience's (http://127.0.0.1:8080 in development), or when a proxy
+	// takes away a part of the path: with https://api.example.com/orders, a request that arrives here for /v1/7 must
+	// have been one for https://api.example.com/orders/v1/7. The headers Host, Forwarded and X-Forwarded-* are never
+	// consulted: who sends a stolen proof can write them. https; http only on loopback.
+	ExternalURL string
+
+	// RequireBound refuses tokens that are not bound to a key of their client, a DPoP key or a certificate: whoever
+	// steals one could use it (FAPI 2.0, 5.3.4). Tokens that are bound are never accepted without the key, whatever stands here.
+	RequireBound bool
+
+	// RequireDPoP refuses tokens that are not bound to a DPoP key, and tells clients so in the metadata.
+	RequireDPoP bool
+
+	// DPoPAlgorithms are the signature algorithms that proofs may have: ES256, Ed25519, EdDSA, PS256 and ES384 when
+	// empty. RS256 must be named to be accepted.
+	DPoPAlgorithms []string
+
+	// RequireNonce makes clients put a nonce of this API into their proofs, so that no proof can be made in advance or by a
+	// clock that is wrong on purpose (RFC 9449, 9). It costs a client one more request every few minutes.
+	RequireNonce bool
+
+	// NonceKey makes the nonces, and implies RequireNonce: at least 32 random bytes, the same in all instances of the
+	// API, or a client whose requests go to several of them is sent back and forth. Random, for this Verifier, when empty.
+	NonceKey Secret
+
+	// Replays remembers the proofs that were used. In the memory of this Verifier when nil: then a proof that was
+	// overheard can be used once more at each other instance of the API, for a minute. See ReplayStore.
+	Replays ReplayStore
+
+	// ClientCertificate returns the certificate of the client that makes a request, or nil if it showed none, for tokens that
+	// are bound to one (RFC 8705, 3). It must be sure that the client has the private key; an error refuses the request.
+	// When nil it is the certificate of the request's own TLS connection, whose server must ask for it: tls.RequestClientCert
+	// is enough. ClientCertHeader is for an API behind a proxy. The metadata document tells clients about certificates
+	// if it is not nil: TLSCertificate says what nil does.
+	ClientCertificate func(*http.Request) (*x509.Certificate, error)
+
 	// Introspection asks the issuer about tokens that cannot be judged here. Opaque tokens are refused when nil.
 	Introspection *Introspection
 
@@ -84,7 +121,13 @@ const (
 	defaultCacheSize   = 8192
 )
 
+// defaultDPoPAlgorithms are all but RS256, which FAPI 2.0, 5.4 leaves behind and no client that makes proofs depends on.
+var defaultDPoPAlgorithms = []string{jose.ES256, jose.Ed25519, jose.EdDSA, jose.PS256, jose.ES384}
+
 func (c *Config) setDefaults() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if len(c.Algorithms) == 0 {
 		c.Algorithms = jose.Algorithms
 	}
@@ -101,116 +144,18 @@ func (c *Config) setDefaults() {
 	if c.CacheSize == 0 {
 		c.CacheSize = defaultCacheSize
 	}
+	if len(c.DPoPAlgorithms) == 0 {
+		c.DPoPAlgorithms = defaultDPoPAlgorithms
+	}
+	if c.ExternalURL == "" {
+		c.ExternalURL = originOf(c.Audience)
+	}
+	c.ExternalURL = strings.TrimSuffix(c.ExternalURL, "/")
+	if c.Replays == nil {
+		c.Replays = newReplays(maxReplays, c.Now)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	c.HTTPClient = quiet(c.HTTPClient)
-}
-
-// validate reports every problem at once, each with its field. An empty issuer or audience never means "any"
-// (CVE-2026-114618).
-func (c *Config) validate() error {
-	var problems []error
-	report := func(field string, err error) {
-		if err != nil {
-			problems = append(problems, fmt.Errorf("resource: %s: %w", field, err))
-		}
-	}
-	report("Issuer", checkIssuer(c.Issuer))
-	report("Audience", checkAudience(c.Audience))
-	for _, name := range c.Algorithms {
-		if !jose.Known(name) {
-			report("Algorithms", fmt.Errorf("%q is not one of %s", name, strings.Join(jose.Algorithms, ", ")))
-		}
-	}
-	if c.Leeway > maxLeeway {
-		report("Leeway", errors.New("more than a minute"))
-	}
-	if c.KeyInterval != 0 && c.KeyInterval < time.Second {
-		report("KeyInterval", errors.New("less than a second"))
-	}
-	for _, scope := range c.Scopes {
-		if !oauth.ValidScopeToken(scope) {
-			report("Scopes", fmt.Errorf("%q is not a scope", scope))
-		}
-	}
-	for _, origin := range c.AllowedOrigins {
-		report("AllowedOrigins", checkOrigin(origin))
-	}
-	if c.Introspection != nil {
-		report("Introspection", c.Introspection.validate(c.Issuer))
-	}
-	return errors.Join(problems...)
-}
-
-func checkIssuer(issuer string) error {
-	if issuer == "" {
-		return errors.New("required")
-	}
-	u, err := parseURI(issuer)
-	if err != nil {
-		return err
-	}
-	if u.RawQuery != "" || u.ForceQuery {
-		return errors.New("has a query")
-	}
-	return secure(u)
-}
-
-func checkAudience(audience string) error {
-	if audience == "" {
-		return errors.New("required")
-	}
-	u, err := parseURI(audience)
-	if err != nil {
-		return err
-	}
-	if u.Scheme == "https" || u.Scheme == "http" {
-		return secure(u)
-	}
-	return nil
-}
-
-func checkOrigin(origin string) error {
-	if origin == "*" {
-		return nil
-	}
-	u, err := parseURI(origin)
-	if err != nil || u.Scheme+"://"+u.Host != origin {
-		return fmt.Errorf("%q is not an origin like https://app.example", origin)
-	}
-	return nil
-}
-
-// parseURI takes an absolute URI of visible ASCII without quotes, so that it can stand in a challenge as it is.
-func parseURI(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || !u.IsAbs() || !oauth.ValidScopeToken(s):
-		return nil, errors.New("not an absolute URI")
-	case strings.Contains(s, "#"):
-		return nil, errors.New("has a fragment")
-	case u.User != nil:
-		return nil, errors.New("has a user name or password")
-	}
-	return u, nil
-}
-
-// secure reports whether keys and secrets may travel to u: over TLS, or without leaving the machine.
-func secure(u *url.URL) error {
-	switch {
-	case u.Host == "":
-		return errors.New("has no host")
-	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
-		return nil
-	}
-	return errors.New("is not https (http is for loopback only)")
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

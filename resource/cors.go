@@ -24,7 +24,7 @@ func (v *Verifier) preflight(w http.ResponseWriter, r *http.Request) bool {
 			h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
 			h.Set("Access-Control-Max-Age", "600")
 		} else {
-			h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
+			h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, "+nonceHeader) // (RFC 9449, 8.2)
 		}
 	}
 	if preflight {

@@ -61,7 +61,7 @@ func FuzzRequest(f *testing.F) {
 	i := newIssuer(f)
 	v := i.verifier(func(c *resource.Config) { c.Keys = &ring{keys: []resource.Key{newSigner(jose.ES256).Key()}} })
 	handler := v.Require("read").Func(func(http.ResponseWriter, *http.Request) { panic("RS-24: a request got in") })
-	for _, seed := range []string{"", "Bearer", "Bearer x", "Bearer a, Bearer b", "Bearer\tx", "Basic YTpi", "bearer " + i.mint(nil)} {
+	for _, seed := range []string{"", "Bearer", "Bearer x", "Bearer a, Bearer b", "Bearer\tx", "Basic YTpi", "bearer " + i.mint(nil), "DPoP x"} {
 		f.Add(seed, "access_token=x", "a=b&access_token=x")
 	}
 	f.Fuzz(func(t *testing.T, authorization, query, form string) {
@@ -72,6 +72,6 @@ func FuzzRequest(f *testing.F) {
 		if w.Code != http.StatusUnauthorized && w.Code != http.StatusBadRequest {
 			t.Fatalf("RS-24: status %d", w.Code)
 		}
-		parseChallenge(t, w.Header().Get("WWW-Authenticate"))
+		parseChallenges(t, w.Result())
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -138,10 +139,19 @@ func (v *Verifier) stillActive(ctx context.Context, sum [sha256.Size]byte, token
 		t.ID = verified.ID // an issuer may leave it out (RFC 7662, 2.2)
 	}
 	if t.ClientID != verified.ClientID || t.Subject != verified.Subject || t.ID != verified.ID {
-		return nil, errInactive.Because(errors.New("resource: introspection answers about another token"))
+		return nil, errInactive.Because(errOtherToken)
+	}
+	// An answer that leaves the binding out must not loosen it.
+	if t.bound == nil {
+		t.bound = verified.bound
+	}
+	if verified.bound != nil && *t.bound != *verified.bound {
+		return nil, errInactive.Because(errOtherToken)
 	}
 	return t, nil
 }
+
+var errOtherToken = errors.New("resource: introspection answers about another token")
 
 // ask returns what the issuer says about an active token. Whoever cannot ask does not know: every failure is an
 // *UnavailableError and none is remembered.
@@ -214,12 +224,17 @@ func readIntrospection(body []byte) (*oauth.Claims, error) {
 	if string(answer.Active) != "true" {
 		return nil, errInactive
 	}
-	if answer.TokenType != "" && !strings.EqualFold(answer.TokenType, "Bearer") {
-		return nil, errBound
-	}
 	var claims oauth.Claims
 	if err := jose.DecodeObject(body, &claims); err != nil {
 		return nil, errInactive.Because(err)
+	}
+	bound, err := pop.ParseConfirmation(claims.Confirmation)
+	if err != nil {
+		return nil, errBound.Because(err)
+	}
+	// A token of type DPoP whose key the issuer does not name cannot be checked (RFC 9449, 6.2).
+	if answer.TokenType != "" && !strings.EqualFold(answer.TokenType, bound.TokenType()) {
+		return nil, errMistyped
 	}
 	return &claims, nil
 }

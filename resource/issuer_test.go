@@ -313,6 +313,7 @@ func do(m resource.Middleware, r *http.Request) *http.Response {
 func expect(t testing.TB, got *http.Response, status int, code oauth.Code) {
 	t.Helper()
 	challenge := got.Header.Get("WWW-Authenticate")
+	parseChallenges(t, got)
 	if got.StatusCode != status || parseChallenge(t, challenge)["error"] != string(code) {
 		body, _ := io.ReadAll(got.Body)
 		t.Errorf("got %d, challenge %s, body %s; want %d and error %q", got.StatusCode, challenge, body, status, code)

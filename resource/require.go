@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -74,29 +75,39 @@ func (v *Verifier) protect(need rule) Middleware {
 			if v.preflight(w, r) {
 				return
 			}
-			token, err := v.authorize(r, need)
+			given, err := v.credentials(r)
 			if err != nil {
-				v.refuse(w, r, need, err)
+				v.refuse(w, r, given.scheme, need, err)
 				return
 			}
+			token, proof, err := v.authorize(r, given, need)
+			if err != nil {
+				v.refuse(w, r, given.scheme, need, err)
+				return
+			}
+			v.renewNonce(w, proof)
 			next.ServeHTTP(w, r.WithContext(withToken(r.Context(), token)))
 		})
 	}
 }
 
-// authorize decides about one request. What the token may do is decided anew each time, whoever verified it before
-// (CVE-2021-32701: a cached verdict for one route let requests through on another).
-func (v *Verifier) authorize(r *http.Request, need rule) (*Token, error) {
-	raw, err := bearer(r)
-	if err != nil {
-		return nil, err
+// authorize decides about one request, and returns its DPoP proof if it needed one. What the token may do and who may use
+// it is decided anew each time, whoever verified it before (CVE-2021-32701: a cached verdict for one route let requests
+// through on another).
+func (v *Verifier) authorize(r *http.Request, given credentials, need rule) (*Token, *pop.Proof, error) {
+	if err := oneProof(r, given.scheme); err != nil {
+		return nil, nil, err
 	}
-	token, err := v.Verify(r.Context(), raw)
+	token, err := v.judge(r.Context(), given.token)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	proof, err := v.prove(r, given, token.bound)
+	if err != nil {
+		return nil, nil, err
 	}
 	if tokenInBody(r) {
-		return nil, errTokenInBody
+		return nil, nil, errTokenInBody
 	}
-	return token, need.check(token)
+	return token, proof, need.check(token)
 }

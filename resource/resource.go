@@ -11,8 +11,13 @@
 //	http.Handle("GET /orders", verifier.Require("orders:read").Func(orders))
 //
 // Behind Require, [FromContext] tells the handler who calls. Everything that is checked is checked before the handler
-// runs, and whatever cannot be checked is refused: a token that is bound to a key (its "cnf" claim) is one of these,
-// because this version cannot check the proof.
+// runs, and whatever cannot be checked is refused.
+//
+// A token that is bound to a key (its "cnf" claim) is accepted from nobody but the holder of that key: the client proves
+// it with a DPoP proof for each request (RFC 9449) or with its certificate (RFC 8705), or with both if the token names
+// both. This needs no configuration where clients reach the API under its Audience and TLS ends in this process; see
+// Config.ExternalURL and ClientCertHeader for an API behind a proxy, Config.RequireBound to refuse bearer tokens, and
+// Config.Replays and Config.NonceKey for an API of several instances.
 //
 // The package leaves to others: obtaining tokens (package client), deciding which client may have which scope (the
 // authorization server), rules about a handler's own objects (the handler), TLS, and rate limits.
@@ -24,6 +29,7 @@ package resource
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,6 +37,7 @@ import (
 	"time"
 
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -47,8 +54,17 @@ type Verifier struct {
 	cache         *cache
 	introspection *introspector // nil without introspection
 
+	external       string   // where callers reach "/", without a slash behind; "" when DPoP cannot be checked
+	schemes        []string // that a token may be sent with
+	requireBound   bool
+	requireDPoP    bool
+	dpopAlgorithms []string
+	nonces         *pop.Nonces // nil when none are demanded
+	replays        ReplayStore
+	certificate    func(*http.Request) (*x509.Certificate, error)
+
 	onRefusal   func(*http.Request, error)
-	challenge   string // "Bearer realm=…[, resource_metadata=…]", the same in every refusal
+	challenge   string // "realm=…[, resource_metadata=…]", the same in every refusal
 	origins     []string
 	metadata    oauth.ResourceMetadata
 	metadataURL *url.URL // nil when the audience has no place for metadata
@@ -65,6 +81,9 @@ func NewVerifier(config Config) (*Verifier, error) {
 		leeway: config.Leeway, single: config.RequireSingleAudience, now: config.Now,
 		cache: newCache(config.CacheSize), onRefusal: config.OnRefusal, origins: slices.Clone(config.AllowedOrigins),
 	}
+	if err := v.configureBinding(config); err != nil {
+		return nil, err
+	}
 	v.describe(config)
 	issuer := newRemote(config) // which asks for nothing until a token needs it
 	v.keys = issuer
@@ -80,8 +99,13 @@ func (v *Verifier) describe(config Config) {
 	v.metadata = oauth.ResourceMetadata{
 		Resource: config.Audience, AuthorizationServers: []string{config.Issuer},
 		ScopesSupported: slices.Clone(config.Scopes), BearerMethodsSupported: []string{"header"},
+		TLSClientCertificateBoundAccessTokens: config.ClientCertificate != nil,
+		DPoPBoundAccessTokensRequired:         config.RequireDPoP,
 	}
-	v.challenge = `Bearer realm="` + oauth.SafeText(config.Realm) + `"`
+	if v.external != "" {
+		v.metadata.DPoPSigningAlgValuesSupported = v.dpopAlgorithms
+	}
+	v.challenge = `realm="` + oauth.SafeText(config.Realm) + `"`
 	if location, err := oauth.ResourceMetadataURL(config.Audience); err == nil {
 		v.metadataURL, _ = url.Parse(location)
 		v.challenge += `, resource_metadata="` + location + `"`
@@ -92,8 +116,25 @@ func (v *Verifier) describe(config Config) {
 // that must not be believed, whatever the reason, and an *UnavailableError while it cannot be judged. It checks no
 // scope: see oauth.Scope.Has and Require.
 //
+// It knows nothing of who sent the token. One that is bound to a key is refused, and if nothing else is wrong with it the
+// error wraps ErrBound.
+//
 // It may wait for the issuer, for 2 seconds at most and no longer than ctx allows.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
+	t, err := v.judge(ctx, token)
+	switch {
+	case err != nil:
+		return nil, err
+	case t.bound != nil:
+		return nil, errUnproved.Because(ErrBound)
+	case v.requireBound:
+		return nil, errUnbound
+	}
+	return t, nil
+}
+
+// judge is Verify for a token whose binding the caller checks.
+func (v *Verifier) judge(ctx context.Context, token string) (*Token, error) {
 	if len(token) > jose.MaxTokenBytes {
 		return nil, errTooLarge
 	}

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// A Secret is a client secret in a configuration. It shows as REDACTED wherever it is printed, logged or encoded.
+// A Secret is a client secret or a key in a configuration. It shows as REDACTED wherever it is printed, logged or encoded.
 type Secret string
 
 const redacted = "REDACTED"

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -23,6 +24,22 @@ type Token struct {
 	ID       string // jti, unique per token
 	Expires  time.Time
 	IssuedAt time.Time // zero if introspection does not say
+
+	bound *pop.Confirmation // never changed, and so shared by clones; nil for a bearer token
+}
+
+// A Binding is the key, or the two keys, that a token is bound to. Its zero value is that of a bearer token.
+type Binding struct {
+	Key         string // SHA-256 thumbprint of the client's DPoP key (RFC 7638; RFC 9449, 6.1)
+	Certificate string // SHA-256 thumbprint of the client's certificate (RFC 8705, 3.1)
+}
+
+// Bound returns what the token is bound to. Behind Require, the caller has proved for this request to hold all of it.
+func (t *Token) Bound() Binding {
+	if t.bound == nil {
+		return Binding{}
+	}
+	return Binding{Key: t.bound.Key, Certificate: t.bound.Certificate}
 }
 
 // HasRole reports whether the token carries the role: exactly, never as a part of another.

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -136,7 +137,7 @@ func (v *Verifier) check(c *oauth.Claims) error {
 		return errIncomplete
 	case unsafeName(c.Subject) || unsafeName(c.ClientID) || unsafeName(c.ID):
 		return errUnsafeName
-	case c.Confirmation != nil:
+	case !v.enforceable(c.Confirmation):
 		return errBound
 	}
 	return v.checkTime(c)
@@ -167,9 +168,13 @@ func newToken(c *oauth.Claims) (*Token, error) {
 	if err != nil {
 		return nil, errScope.Because(err)
 	}
+	bound, err := pop.ParseConfirmation(c.Confirmation)
+	if err != nil {
+		return nil, errBound.Because(err)
+	}
 	t := &Token{
 		Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, Audience: c.Audience, Scope: scope, Roles: c.Roles,
-		ID: c.ID, Expires: date(c.Expires),
+		ID: c.ID, Expires: date(c.Expires), bound: bound,
 	}
 	if c.IssuedAt != 0 {
 		t.IssuedAt = date(c.IssuedAt)
