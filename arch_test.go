@@ -28,7 +28,7 @@ var imports = map[string]string{
 	"internal/endpoint": "internal/authority oauth",
 	"internal/adminapi": "internal/registry resource oauth",
 	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
-		"internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",
+		"internal/pop internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",
 	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/registry " +
 		"internal/store internal/store/memstore oauth",
 	"cmd/writ":            "client resource internal/adminapi internal/server internal/jose oauth",

@@ -29,6 +29,18 @@ type Config struct {
 	// The admin listener: the admin API, /healthz and /readyz.
 	Admin Admin `yaml:"admin"`
 
+	// The listener that asks for a client certificate (RFC 8705): the OAuth endpoints again, at URLs of their own. Clients find
+	// them as mtls_endpoint_aliases in the metadata. There is none unless mtls.listen is set.
+	MTLS MTLS `yaml:"mtls"`
+
+	// What every client must do at least. default asks for what each client is registered with. fapi2 is the FAPI 2.0 Security
+	// Profile: clients authenticate with a key or a certificate and never with a secret, every token is bound to a key or a
+	// certificate, and nothing is signed with RS256. writ config check names what would not pass.
+	Profile string `yaml:"profile" default:"default" oneof:"default fapi2"`
+
+	// DPoP proofs at the token endpoint (RFC 9449).
+	DPoP DPoP `yaml:"dpop"`
+
 	// Directory for what is kept on this machine: the audit journal, the root key, the operator's credential and the SQLite
 	// database. Made with mode 0700 when it is missing.
 	Data string `yaml:"data" default:"./writ-data"`
@@ -82,6 +94,37 @@ type Admin struct {
 	Listen string `yaml:"listen" default:"127.0.0.1:8081"`
 	// Certificate and key of the admin listener. Required off loopback.
 	TLS TLSFiles `yaml:"tls"`
+}
+
+// MTLS configures the listener for client certificates.
+type MTLS struct {
+	// Address and port of the listener. Port 0 takes a free one.
+	Listen string `yaml:"listen"`
+	// What the URLs of its endpoints begin with, in the metadata and in DPoP proofs; of the form of issuer. Default: made from
+	// mtls.listen, when that and the issuer are on loopback; else required.
+	URL string `yaml:"url"`
+	// Certificate and key of the listener. Required, unless client_cert_from is set.
+	TLS TLSFiles `yaml:"tls"`
+	// PEM file with the certificates of the authorities that vouch for clients (tls_client_auth). Each of them vouches for any
+	// name, so put none here that anybody can get a certificate from. Without it only self-signed certificates that are
+	// registered authenticate. Read again when it changes, like client_crl; a new file that cannot be used is logged and the one before
+	// stays in use.
+	ClientCA string `yaml:"client_ca"`
+	// PEM or DER files with revocation lists of these authorities: complete ones, signed by an authority in client_ca. Requires
+	// client_ca.
+	ClientCRL []string `yaml:"client_crl"`
+	// Addresses (CIDR) of the proxies that end TLS in front of this listener and pass on, in the header Client-Cert (RFC 9440),
+	// the certificate whose key a client has proved to hold. From them only the header counts, so they must remove one that
+	// a client sent. From everyone else it is ignored. Without mtls.tls only they and this machine may then speak plain
+	// HTTP to the listener. They are believed like trusted_proxies.
+	ClientCertFrom []netip.Prefix `yaml:"client_cert_from"`
+}
+
+// DPoP configures DPoP proofs.
+type DPoP struct {
+	// Whether a proof must hold a nonce of this server, which a client gets with its first refusal: proofs cannot then be made
+	// ahead of time. It costs each client a second request every few minutes.
+	RequireNonce bool `yaml:"require_nonce" default:"false"`
 }
 
 // Tokens configure access tokens.

@@ -22,6 +22,7 @@ func (c Config) problems() Problems {
 	var ps Problems
 	checkBounds(&c, &ps)
 	c.checkListeners(&ps)
+	c.checkMTLS(&ps)
 	c.checkIssuer(&ps)
 	c.checkDatabase(&ps)
 	if c.Data == "" {

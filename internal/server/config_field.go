@@ -19,8 +19,11 @@ func (f field) env() string {
 }
 
 func (f field) list() bool {
-	_, list := f.value.Interface().([]netip.Prefix)
-	return list
+	switch f.value.Interface().(type) {
+	case []netip.Prefix, []string:
+		return true
+	}
+	return false
 }
 
 // split returns the values in one line of text, as the environment and flags have them: lists are separated by commas.

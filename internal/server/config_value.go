@@ -113,15 +113,11 @@ func parsePrefix(s string) (netip.Prefix, error) {
 
 // assign sets a field of Config from text. It is the one way in, for the defaults, the file, the environment and flags.
 func assign(field reflect.Value, values ...string) error {
-	if _, list := field.Interface().([]netip.Prefix); list {
-		prefixes := make([]netip.Prefix, 0, len(values))
-		var problems []error
-		for _, value := range values {
-			prefix, err := parsePrefix(strings.TrimSpace(value))
-			prefixes, problems = append(prefixes, prefix), append(problems, err)
-		}
-		field.Set(reflect.ValueOf(prefixes))
-		return errors.Join(problems...)
+	switch field.Interface().(type) {
+	case []netip.Prefix:
+		return assignList(field, values, parsePrefix)
+	case []string:
+		return assignList(field, values, parseText)
 	}
 	if len(values) != 1 {
 		return errors.New("must be one value, not a list")
@@ -129,11 +125,41 @@ func assign(field reflect.Value, values ...string) error {
 	return assignOne(field, values[0])
 }
 
+func assignList[T any](field reflect.Value, values []string, parse func(string) (T, error)) error {
+	list := make([]T, 0, len(values))
+	var problems []error
+	for _, value := range values {
+		member, err := parse(strings.TrimSpace(value))
+		list, problems = append(list, member), append(problems, err)
+	}
+	field.Set(reflect.ValueOf(list))
+	return errors.Join(problems...)
+}
+
+func parseText(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("has an empty member")
+	}
+	return s, nil
+}
+
+// parseBool takes the two words and none of the others that YAML 1.1 has for them.
+func parseBool(s string) (bool, error) {
+	if s != "true" && s != "false" {
+		return false, errors.New("must be true or false")
+	}
+	return s == "true", nil
+}
+
 func assignOne(field reflect.Value, text string) error {
 	switch field.Interface().(type) {
 	case string:
 		field.SetString(text)
 		return nil
+	case bool:
+		b, err := parseBool(text)
+		field.SetBool(b)
+		return err
 	case int:
 		n, err := parseInt(text)
 		field.SetInt(int64(n))

@@ -174,7 +174,8 @@ func scalar(leaf field, node ast.Node) (string, error) {
 		text = node.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		text = node.GetToken().Value
-		if _, wantsText := leaf.value.Interface().(string); wantsText {
+		switch leaf.value.Interface().(type) {
+		case string, []string:
 			return "", fmt.Errorf("must be text: put it in quotes, %q", text)
 		}
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:

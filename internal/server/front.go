@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,38 +16,39 @@ import (
 // A front is what stands between a listener and a handler.
 type front struct {
 	proxies  proxies
+	chains   []netip.Prefix // who may pass client certificates on
 	limits   Limits
 	logger   *slog.Logger
 	panics   *atomic.Int64
 	draining *atomic.Bool
-	forms    func(*http.Request) bool // which requests on the public listener may have a body
+	forms    func(*http.Request) bool // which requests may have a body
 }
 
 // maxAdminBody bounds a request to the admin API (SECURITY, section 5).
 const maxAdminBody = 1 << 20
 
-// public is the order of things on the public listener. A request has a name before anything can be logged about it, and
+// public is the order of things on the listeners of the OAuth endpoints. A request has a name before anything can be logged about it, and
 // is refused as early as can be told; it counts as being answered only when all of it is here.
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
 		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
-		admit(f.proxies), boundHeader, plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms), bound(f.limits.InFlight))
+		admit(f.proxies), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms), bound(f.limits.InFlight))
 }
 
 // admin is the same for the admin listener, which no proxy stands in front of.
 func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
 		meter(maxAdminBody), identify(proxies{}, f.logger), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
-		boundHeader, plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI), bound(f.limits.InFlight))
+		boundHeader, stripCertificates(nil), plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI), bound(f.limits.InFlight))
 }
 
 // inAdminAPI tells the only requests on the admin listener that may have a body.
 func inAdminAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/") }
 
-// formsOf tells the requests on the public listener that may have a body: forms to the endpoints of the issuer that take one.
-func formsOf(issuer string) func(*http.Request) bool {
+// formsOf tells the requests on a listener that may have a body: forms to the endpoints behind a URL that take one.
+func formsOf(endpoints string) func(*http.Request) bool {
 	base := ""
-	if u, err := url.Parse(issuer); err == nil {
+	if u, err := url.Parse(endpoints); err == nil {
 		base = u.Path
 	}
 	paths := []string{base + authority.PathToken, base + authority.PathIntrospect, base + authority.PathRevoke}

@@ -39,6 +39,7 @@ func (s *Server) handle(context.Context) error {
 		oauth.ServeHTTP(w, r)
 	}))
 
+	s.handleMTLS()
 	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger})
 	s.admin.http.Handler = f.admin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -55,6 +56,22 @@ func (s *Server) handle(context.Context) error {
 		}
 	}))
 	return nil
+}
+
+// handleMTLS puts the OAuth endpoints on the listener for client certificates.
+func (s *Server) handleMTLS() {
+	if s.mtls == nil {
+		return
+	}
+	from := s.config.MTLS.ClientCertFrom
+	f := front{
+		proxies: s.config.mtlsProxies(), chains: from,
+		limits: s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
+		forms: formsOf(s.mtlsURL),
+	}
+	s.mtls.http.Handler = f.public(endpoint.New(s.authority, endpoint.Options{
+		Logger: s.logger, RequestID: RequestID, Base: s.mtlsURL, Certificates: certificatesFrom(from),
+	}))
 }
 
 func getOnly(w http.ResponseWriter, r *http.Request, handle http.HandlerFunc) {

@@ -2,7 +2,7 @@ package server
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +13,9 @@ import (
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/internal/remotekeys"
 	"github.com/writ-auth/writ/internal/store/sqlstore"
 )
 
@@ -41,11 +43,37 @@ func (s *Server) bind(ctx context.Context) error {
 	if s.admin, err = s.bindOne(ctx, "admin.listen", s.config.Admin.Listen, s.config.Admin.TLS, proxies{}); err != nil {
 		return err
 	}
+	if err := s.bindMTLS(ctx); err != nil {
+		return err
+	}
 	s.issuer = s.config.Issuer
 	if s.issuer == "" {
 		s.issuer = s.public.url(s.config.Listen)
 	}
 	s.adminURL = s.admin.url(s.config.Admin.Listen)
+	return nil
+}
+
+// bindMTLS takes the address of the listener for client certificates, if there is one. It asks for a certificate, and lets the
+// authority judge it. A session that is resumed would bring a certificate that was shown before what is trusted now
+// (CVE-2025-68121): there are none.
+func (s *Server) bindMTLS(ctx context.Context) (err error) {
+	m := s.config.MTLS
+	if m.Listen == "" {
+		return nil
+	}
+	if s.trust, err = newTrust(m, s.logger, s.now); err != nil {
+		return err
+	}
+	if s.mtls, err = s.bindOne(ctx, "mtls.listen", m.Listen, m.TLS, s.config.mtlsProxies()); err != nil {
+		return err
+	}
+	if config := s.mtls.http.TLSConfig; config != nil {
+		config.ClientAuth, config.SessionTicketsDisabled = tls.RequestClientCert, true
+	}
+	if s.mtlsURL = m.URL; s.mtlsURL == "" {
+		s.mtlsURL = s.mtls.url(m.Listen)
+	}
 	return nil
 }
 
@@ -173,76 +201,42 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	return s.keepOperator(operator)
 }
 
-// correctCredential makes operator.json say where this server is, when issuer or admin address were others at an earlier
-// start: the command line finds the server by it. It makes no file, and leaves alone one that is not ours.
-func (s *Server) correctCredential() error {
-	data, err := os.ReadFile(filepath.Join(s.config.Data, "operator.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("server: operator: %w", err)
-	}
-	var kept Credential
-	if err := json.Unmarshal(data, &kept); err != nil || kept.ClientID == "" || kept.Issuer == s.issuer && kept.Admin == s.adminURL {
-		return nil
-	}
-	kept.Issuer, kept.Admin = s.issuer, s.adminURL
-	_, err = writeCredential(s.config.Data, kept)
-	return err
-}
-
-// keepOperator writes the credential of an operator who was just made to operator.json.
-func (s *Server) keepOperator(operator *registry.Registered) error {
-	s.madeOperator = operator
-	path, err := writeCredential(s.config.Data, Credential{
-		Issuer: s.issuer, Admin: s.adminURL, ClientID: operator.ID, ClientSecret: operator.Secret.Reveal(),
-	})
+func (s *Server) openAuthority(ctx context.Context) error {
+	options, err := s.authorityOptions()
 	if err != nil {
 		return err
 	}
-	s.logger.Info("first operator made: its credential is in a file", "file", path)
+	if s.authority, err = authority.New(ctx, options); err != nil {
+		return err
+	}
+	s.polled.Store(s.now().UnixNano())
 	return nil
 }
 
-// A Credential is the content of operator.json: who an operator is, and where.
-type Credential struct {
-	Issuer       string `json:"issuer"`
-	Admin        string `json:"admin"`
-	ClientID     string `json:"client_id"`
-	ClientSecret string `json:"client_secret"`
-}
-
-// writeCredential writes operator.json, whole or not at all, and for its owner alone.
-func writeCredential(dir string, c Credential) (string, error) {
-	data, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("server: operator: %w", err)
-	}
-	path := filepath.Join(dir, "operator.json")
-	file, err := os.CreateTemp(dir, "operator-*.json") // mode 0600
-	if err != nil {
-		return "", fmt.Errorf("server: operator: %w", err)
-	}
-	_, err = file.Write(append(data, '\n'))
-	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return "", fmt.Errorf("server: operator: %w", errors.Join(err, os.Remove(file.Name())))
-	}
-	return path, nil
-}
-
-func (s *Server) openAuthority(ctx context.Context) error {
-	made, err := authority.New(ctx, authority.Options{
+func (s *Server) authorityOptions() (authority.Options, error) {
+	remote := remotekeys.New(remotekeys.Options{Now: s.now, Logger: s.logger})
+	s.opened = append(s.opened, closeFunc(remote.Close))
+	options := authority.Options{
 		Issuer: s.issuer, Store: s.store, Ring: s.ring, Journal: s.journal, Now: s.now,
 		TokenTTL: s.config.Tokens.TTL.std(), MaxTokenTTL: s.config.Tokens.MaxTTL.std(),
-	})
-	if err != nil {
-		return err
+		Profile: s.config.profile(), MTLS: s.mtlsURL, RemoteKeys: remote,
 	}
-	s.authority = made
-	s.polled.Store(s.now().UnixNano())
+	if s.trust != nil {
+		options.Trust = s.trust.current.Load
+	}
+	if !s.config.DPoP.RequireNonce {
+		return options, nil
+	}
+	nonces, err := pop.NewNonces(s.ring.Derive("dpop nonce"), s.now) // the same on all nodes
+	options.Nonces = nonces
+	return options, err
+}
+
+// closeFunc is a Close that cannot fail.
+type closeFunc func()
+
+// Close calls the function.
+func (f closeFunc) Close() error {
+	f()
 	return nil
 }

@@ -40,7 +40,10 @@ type Server struct {
 
 	issuer        string
 	adminURL      string
+	mtlsURL       string // "" without a listener for client certificates
 	public, admin *listener
+	mtls          *listener // for client certificates; nil without
+	trust         *trust    // nil without authorities of client certificates
 	loops         []loop
 
 	panics   atomic.Int64
@@ -96,6 +99,17 @@ func (s *Server) IssuerURL() string { return s.issuer }
 // AdminURL returns the base URL of the admin listener, without a path.
 func (s *Server) AdminURL() string { return s.adminURL }
 
+// MTLSURL returns what the URLs of the endpoints that ask for a client certificate begin with; "" without such a listener.
+func (s *Server) MTLSURL() string { return s.mtlsURL }
+
+// listeners returns those that there are, in the order in which they stop.
+func (s *Server) listeners() []*listener {
+	if s.mtls == nil {
+		return []*listener{s.public, s.admin}
+	}
+	return []*listener{s.public, s.mtls, s.admin}
+}
+
 // Addresses returns the addresses that were bound: HOST:PORT, with the port that a configured 0 became.
 func (s *Server) Addresses() (public, admin string) {
 	return s.public.Addr().String(), s.admin.Addr().String()
@@ -112,8 +126,8 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.loops {
 		work.Go(func() { l.run(working, s.logger) })
 	}
-	failed := make(chan error, 2)
-	for _, l := range []*listener{s.public, s.admin} {
+	failed := make(chan error, len(s.listeners()))
+	for _, l := range s.listeners() {
 		work.Go(func() {
 			if err := l.serve(); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("server: %s: %w", l.Addr(), err)
@@ -121,13 +135,15 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	public, admin := s.Addresses()
-	s.logger.Info("listening", "issuer", s.issuer, "public", public, "admin", admin)
+	s.logger.Info("listening", "issuer", s.issuer, "public", public, "admin", admin, "mtls", s.mtlsURL)
 	var err error
 	select {
 	case <-ctx.Done():
 		s.stop(working)
 	case err = <-failed:
-		_ = errors.Join(s.public.http.Close(), s.admin.http.Close()) // there is nothing left to serve with
+		for _, l := range s.listeners() {
+			_ = l.http.Close() // there is nothing left to serve with
+		}
 	}
 	stopWork()
 	work.Wait()
@@ -142,7 +158,7 @@ func (s *Server) stop(ctx context.Context) {
 	time.Sleep(s.config.Shutdown.Delay.std())
 	ctx, cancel := context.WithTimeout(ctx, s.config.Shutdown.Drain.std())
 	defer cancel()
-	for _, l := range []*listener{s.public, s.admin} {
+	for _, l := range s.listeners() {
 		if err := l.http.Shutdown(ctx); err != nil {
 			s.logger.Warn("requests were cut off", "address", l.Addr().String(), "error", err)
 			_ = l.http.Close() // the error is of sockets that are gone
@@ -172,10 +188,13 @@ func (s *Server) background() []loop {
 			return err
 		}},
 	}
-	for _, l := range []*listener{s.public, s.admin} {
+	for _, l := range s.listeners() {
 		if l.certificate != nil {
 			loops = append(loops, loop{name: "certificate of " + l.Addr().String(), every: 2 * time.Second, timeout: time.Second, step: l.certificate.reload})
 		}
+	}
+	if s.trust != nil {
+		loops = append(loops, loop{name: "authorities of client certificates", every: 2 * time.Second, timeout: time.Second, step: s.trust.reload})
 	}
 	return loops
 }
