@@ -15,26 +15,34 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
+// Two public keys.
+const (
+	publicKey      = `{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`
+	sparePublicKey = `{"kid":"spare","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+)
+
 // samples are a request that goes well for every route, by the route's ID: what stands for the wildcard, and the body.
 var samples = map[string]struct{ value, body string }{
-	"listClients":    {},
-	"createClient":   {body: `{"client_name":"new"}`},
-	"getClient":      {value: "billing"},
-	"updateClient":   {value: "billing", body: `{"client_name":"billing"}`},
-	"deleteClient":   {value: "billing"},
-	"suspendClient":  {value: "billing"},
-	"resumeClient":   {value: "billing"},
-	"listResources":  {},
-	"createResource": {body: `{"uri":"urn:example:new","scopes":[]}`},
-	"getResource":    {value: resourceID(orders)},
-	"deleteResource": {value: resourceID(orders)},
-	"listRoles":      {},
-	"createRole":     {body: `{"name":"new","grants":[]}`},
-	"getRole":        {value: "reader"},
-	"deleteRole":     {value: "reader"},
-	"listKeys":       {},
-	"rotateKey":      {body: `{"algorithm":"ES256"}`},
-	"revokeKey":      {value: "KEY"},
+	"listClients":     {},
+	"createClient":    {body: `{"client_name":"new"}`},
+	"getClient":       {value: "billing"},
+	"updateClient":    {value: "billing", body: `{"client_name":"billing"}`},
+	"deleteClient":    {value: "billing"},
+	"suspendClient":   {value: "billing"},
+	"resumeClient":    {value: "billing"},
+	"addClientKey":    {value: "billing", body: `{"jwk":` + publicKey + `}`},
+	"revokeClientKey": {value: "billing"},
+	"listResources":   {},
+	"createResource":  {body: `{"uri":"urn:example:new","scopes":[]}`},
+	"getResource":     {value: resourceID(orders)},
+	"deleteResource":  {value: resourceID(orders)},
+	"listRoles":       {},
+	"createRole":      {body: `{"name":"new","grants":[]}`},
+	"getRole":         {value: "reader"},
+	"deleteRole":      {value: "reader"},
+	"listKeys":        {},
+	"rotateKey":       {body: `{"algorithm":"ES256"}`},
+	"revokeKey":       {value: "KEY"},
 }
 
 // request returns the method, path and body of a route's sample.
@@ -44,6 +52,7 @@ func (b *bench) request(r route) (method, path, body string) {
 		sample.value = b.ring.List()[0].ID
 	}
 	path = Prefix + r.path
+	path = strings.Replace(path, "{key}", "spare", 1)
 	if from := strings.IndexByte(path, '{'); from >= 0 {
 		path = path[:from] + sample.value + path[strings.IndexByte(path, '}')+1:]
 	}
@@ -55,6 +64,9 @@ func stocked(t *testing.T) *bench {
 	b := newBench(t)
 	ctx, system := t.Context(), registry.System("test")
 	if _, err := b.registry.CreateClient(ctx, system, oauth.ClientMetadata{ClientName: "billing"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.registry.AddClientKey(ctx, system, "billing", []byte(sparePublicKey), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.registry.CreateRole(ctx, system, registry.RoleSettings{Name: "reader"}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -26,7 +27,7 @@ type Caller struct {
 // maxAnswer bounds what is read of an answer: a full page of the largest records is less.
 const maxAnswer = 64 << 20
 
-// CreateClient registers a client. The answer shows the secret, this once.
+// CreateClient registers a client. The answer shows the secret of one that has a secret, this once.
 func (c *Caller) CreateClient(ctx context.Context, metadata oauth.ClientMetadata) (Registered, error) {
 	return call[Registered](ctx, c, http.MethodPost, "/clients", metadata)
 }
@@ -41,9 +42,26 @@ func (c *Caller) Clients(ctx context.Context) iter.Seq2[Client, error] {
 	return pages[Client](ctx, c, "/clients")
 }
 
-// UpdateClient replaces what is registered about a client.
-func (c *Caller) UpdateClient(ctx context.Context, nameOrID string, metadata oauth.ClientMetadata) (Client, error) {
-	return call[Client](ctx, c, http.MethodPut, "/clients/"+segment(nameOrID), metadata)
+// UpdateClient replaces what is registered about a client. Its keys stay when the update names neither jwks nor jwks_uri. To
+// change one thing, change the metadata of what Client returned.
+func (c *Caller) UpdateClient(ctx context.Context, nameOrID string, update ClientUpdate) (Client, error) {
+	return call[Client](ctx, c, http.MethodPut, "/clients/"+segment(nameOrID), update)
+}
+
+// AddClientKey gives a client one more public key, a JWK or PEM, which counts until expires or, with the zero time, for
+// good. It sends what it is given: keep private keys from it.
+func (c *Caller) AddClientKey(ctx context.Context, nameOrID string, key []byte, expires time.Time) (ClientKey, error) {
+	body := NewKey{PEM: string(key), Expires: expires}
+	if start := bytes.TrimLeft(key, " \t\r\n"); len(start) > 0 && start[0] == '{' {
+		body = NewKey{JWK: key, Expires: expires}
+	}
+	return call[ClientKey](ctx, c, http.MethodPost, "/clients/"+segment(nameOrID)+"/keys", body)
+}
+
+// RevokeClientKey takes a key, by its ID or its thumbprint, from a client. An ID that cannot stand in a path, because it has
+// a slash, needs the thumbprint.
+func (c *Caller) RevokeClientKey(ctx context.Context, nameOrID, key string) error {
+	return order(ctx, c, http.MethodDelete, "/clients/"+segment(nameOrID)+"/keys/"+segment(key))
 }
 
 // SuspendClient stops a client and makes its tokens inactive.

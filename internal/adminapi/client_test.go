@@ -71,7 +71,7 @@ func TestCaller(t *testing.T) {
 	if got, err := c.ResumeClient(ctx, client.ID); err != nil || got.Suspended {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err := c.UpdateClient(ctx, "stock", oauth.ClientMetadata{ClientName: "stock", Grants: grants}); err != nil || len(got.Roles) != 0 {
+	if got, err := c.UpdateClient(ctx, "stock", ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "stock", Grants: grants}}); err != nil || len(got.Roles) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if err := c.DeleteClient(ctx, "stock"); err != nil {

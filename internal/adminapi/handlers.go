@@ -3,6 +3,8 @@ package adminapi
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"time"
 
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
@@ -12,8 +14,12 @@ import (
 type (
 	// A Client is what an operator sees of one.
 	Client = registry.Client
-	// Registered is a new client with its secret, which is shown this once.
+	// Registered is a new client with its secret, if it has one, which is shown this once.
 	Registered = registry.Registered
+	// A ClientUpdate is everything that is registered about a client, anew.
+	ClientUpdate = registry.ClientUpdate
+	// A ClientKey is one of the public keys of a client.
+	ClientKey = registry.ClientKey
 	// ResourceSettings are what an operator says about a resource.
 	ResourceSettings = registry.ResourceSettings
 	// A Scope is something that a client can be allowed to do at a resource.
@@ -42,6 +48,26 @@ type Page[T any] struct {
 type Rotation struct {
 	Algorithm string `json:"algorithm" doc:"The algorithm whose key is rotated; XC20P for the keys that seal opaque tokens" example:"ES256"`
 	Now       bool   `json:"now,omitempty" doc:"Sign with the new key at once: validators that keep the key set refuse its tokens until they fetch it again"`
+}
+
+// NewKey is a public key for a client. Exactly one of JWK and PEM is there.
+type NewKey struct {
+	JWK     json.RawMessage `json:"jwk,omitempty" doc:"The public key as a JWK (RFC 7517); excludes pem"`
+	PEM     string          `json:"pem,omitempty" doc:"The public key, or a certificate, in PEM; excludes jwk"`
+	Expires time.Time       `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
+}
+
+// data returns the key as the registry takes it.
+func (k NewKey) data() ([]byte, error) {
+	if (len(k.JWK) > 0) == (k.PEM != "") {
+		return nil, &registry.Error{
+			Code: registry.Invalid, Text: "not valid", Problems: []registry.Problem{{Field: "jwk", Text: "must be there, or pem, and not both"}},
+		}
+	}
+	if k.PEM != "" {
+		return []byte(k.PEM), nil
+	}
+	return k.JWK, nil
 }
 
 // answer is a response with a body.
@@ -78,7 +104,17 @@ type ofClient struct {
 
 type clientUpdate struct {
 	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Body   oauth.ClientMetadata
+	Body   registry.ClientUpdate
+}
+
+type ofClientKey struct {
+	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
+	Key    string `path:"key" doc:"The key's ID or its thumbprint"`
+}
+
+type newClientKey struct {
+	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
+	Body   NewKey
 }
 
 type ofResource struct {
@@ -119,6 +155,18 @@ func (a *api) suspendClient(ctx context.Context, in *ofClient) (*answer[Client],
 
 func (a *api) resumeClient(ctx context.Context, in *ofClient) (*answer[Client], error) {
 	return answered(a.registry.ResumeClient(ctx, actor(ctx), in.Client))
+}
+
+func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[ClientKey], error) {
+	data, err := in.Body.data()
+	if err != nil {
+		return nil, err
+	}
+	return answered(a.registry.AddClientKey(ctx, actor(ctx), in.Client, data, in.Body.Expires))
+}
+
+func (a *api) revokeClientKey(ctx context.Context, in *ofClientKey) (*none, error) {
+	return done(a.registry.RevokeClientKey(ctx, actor(ctx), in.Client, in.Key))
 }
 
 func (a *api) listResources(ctx context.Context, in *listed) (*answer[Page[Resource]], error) {

@@ -29,6 +29,8 @@ var routes = []route{
 	{http.MethodDelete, "/clients/{client}", registry.ClientsWrite, 204, "deleteClient", "Delete a client", on((*api).deleteClient)},
 	{http.MethodPost, "/clients/{client}/suspend", registry.ClientsWrite, 200, "suspendClient", "Suspend a client", on((*api).suspendClient)},
 	{http.MethodPost, "/clients/{client}/resume", registry.ClientsWrite, 200, "resumeClient", "Resume a suspended client", on((*api).resumeClient)},
+	{http.MethodPost, "/clients/{client}/keys", registry.ClientsWrite, 201, "addClientKey", "Give a client one more public key", on((*api).addClientKey)},
+	{http.MethodDelete, "/clients/{client}/keys/{key}", registry.ClientsWrite, 204, "revokeClientKey", "Take a public key from a client", on((*api).revokeClientKey)},
 	{http.MethodGet, "/resources", registry.ResourcesRead, 200, "listResources", "List resources", on((*api).listResources)},
 	{http.MethodPost, "/resources", registry.ResourcesWrite, 201, "createResource", "Register a resource", on((*api).createResource)},
 	{http.MethodGet, "/resources/{id}", registry.ResourcesRead, 200, "getResource", "Look at a resource", on((*api).resource)},

@@ -33,14 +33,19 @@ func calls(b *bench) map[string]struct {
 			return err
 		}},
 		"UpdateClient": {ClientsWrite, func(ctx context.Context, a Actor) error {
-			_, err := b.UpdateClient(ctx, a, "billing", oauth.ClientMetadata{ClientName: "billing"})
+			_, err := b.UpdateClient(ctx, a, "billing", ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "billing"}})
 			return err
 		}},
-		"SuspendClient": {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.SuspendClient(ctx, a, "billing"); return err }},
-		"ResumeClient":  {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.ResumeClient(ctx, a, "billing"); return err }},
-		"DeleteClient":  {ClientsWrite, func(ctx context.Context, a Actor) error { return b.DeleteClient(ctx, a, "old") }},
-		"Resource":      {ResourcesRead, func(ctx context.Context, a Actor) error { _, err := b.Resource(ctx, a, orders); return err }},
-		"Resources":     {ResourcesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Resources(ctx, a, "", 0); return err }},
+		"AddClientKey": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			_, err := b.AddClientKey(ctx, a, "billing", publicJWK(newKey("ES256")), time.Time{})
+			return err
+		}},
+		"RevokeClientKey": {ClientsWrite, func(ctx context.Context, a Actor) error { return b.RevokeClientKey(ctx, a, "billing", "spare") }},
+		"SuspendClient":   {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.SuspendClient(ctx, a, "billing"); return err }},
+		"ResumeClient":    {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.ResumeClient(ctx, a, "billing"); return err }},
+		"DeleteClient":    {ClientsWrite, func(ctx context.Context, a Actor) error { return b.DeleteClient(ctx, a, "old") }},
+		"Resource":        {ResourcesRead, func(ctx context.Context, a Actor) error { _, err := b.Resource(ctx, a, orders); return err }},
+		"Resources":       {ResourcesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Resources(ctx, a, "", 0); return err }},
 		"CreateResource": {ResourcesWrite, func(ctx context.Context, a Actor) error {
 			_, err := b.CreateResource(ctx, a, ResourceSettings{URI: "urn:example:" + randomText(8), Algorithm: "Ed25519"})
 			return err
@@ -74,6 +79,11 @@ func stocked(t *testing.T) *bench {
 	b.client(oauth.ClientMetadata{ClientName: "billing"})
 	b.client(oauth.ClientMetadata{ClientName: "old"})
 	if _, err := b.CreateRole(t.Context(), System("test"), RoleSettings{Name: "reader"}); err != nil {
+		t.Fatal(err)
+	}
+	spare := newKey("Ed25519")
+	spare.ID = "spare"
+	if _, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(spare), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -184,15 +194,15 @@ func TestCO12(t *testing.T) {
 			return b.DeleteRole(ctx, a, "admin")
 		},
 		"more for oneself": func(ctx context.Context, b *bench, a Actor) error {
-			_, err := b.UpdateClient(ctx, a, "registrar", oauth.ClientMetadata{ClientName: "registrar", Grants: grant(AdminScopes()...)})
+			_, err := b.UpdateClient(ctx, a, "registrar", ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "registrar", Grants: grant(AdminScopes()...)}})
 			return err
 		},
 		"a role for oneself": func(ctx context.Context, b *bench, a Actor) error {
-			_, err := b.UpdateClient(ctx, a, "registrar", oauth.ClientMetadata{ClientName: "registrar", Roles: []string{"admin"}})
+			_, err := b.UpdateClient(ctx, a, "registrar", ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "registrar", Roles: []string{"admin"}}})
 			return err
 		},
 		"cutting down a mightier operator": func(ctx context.Context, b *bench, a Actor) error {
-			_, err := b.UpdateClient(ctx, a, Operator, oauth.ClientMetadata{ClientName: Operator})
+			_, err := b.UpdateClient(ctx, a, Operator, ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: Operator}})
 			return err
 		},
 		"suspending a mightier operator": func(ctx context.Context, b *bench, a Actor) error {
@@ -274,7 +284,7 @@ func TestIntrospectingForTheAdminAPIIsNoRight(t *testing.T) {
 	b := stocked(t)
 	actor := b.operator("introspector", ClientsWrite)
 	cut := oauth.ClientMetadata{ClientName: "introspector", ResourceServerFor: []string{b.Admin()}}
-	if _, err := b.UpdateClient(t.Context(), System("test"), actor.ID, cut); err != nil {
+	if _, err := b.UpdateClient(t.Context(), System("test"), actor.ID, ClientUpdate{ClientMetadata: cut}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := b.SuspendClient(t.Context(), actor, "billing")

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/store"
@@ -13,7 +14,7 @@ import (
 const Operator = "operator"
 
 // Bootstrap makes the admin API's resource and the first operator, who has all its scopes, and returns the operator with
-// the secret; nil when the resource exists already. It runs at every start: an operator who was deleted or cut down later
+// the secret, or with Options.OperatorKey the private key; nil when the resource exists already. It runs at every start: an operator who was deleted or cut down later
 // stays so.
 func (r *Registry) Bootstrap(ctx context.Context) (*Registered, error) {
 	if err := r.ring.Ensure(ctx, jose.ES256); err != nil {
@@ -45,8 +46,8 @@ func (r *Registry) Bootstrap(ctx context.Context) (*Registered, error) {
 	return operator, nil
 }
 
-// ResetOperator gives the first operator a new secret in the place of all old ones, and all admin scopes, or makes it
-// anew. It is the way back in for whoever has the server's data in hand, never for a request.
+// ResetOperator gives the first operator a new secret, or with Options.OperatorKey a new key, in the place of all old ones,
+// and all admin scopes, or makes it anew. It is the way back in for whoever has the server's data in hand, never for a request.
 func (r *Registry) ResetOperator(ctx context.Context) (Registered, error) {
 	var operator Registered
 	err := r.change(ctx, System("reset"), ClientsWrite, func(tx transaction) (event store.Event, err error) {
@@ -79,14 +80,52 @@ func (r *Registry) putOperator(ctx context.Context, tx transaction) (Registered,
 			grants = append(grants, grant)
 		}
 	}
-	secret := newSecret()
 	record.Grants, record.Suspended, record.Updated = grants, false, tx.now
-	record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: tx.now}}
-	event.Object, event.Detail = record.ID, detail(metadataOf(record))
+	operator, err := r.credential(&record, tx.now)
+	if err != nil {
+		return Registered{}, event, err
+	}
+	event.Object, event.Detail = record.ID, detail(settingsOf(record))
 	if missing {
 		err = tx.Clients().Insert(ctx, record)
 	} else {
 		err = tx.Clients().Put(ctx, record)
 	}
-	return Registered{Client: clientView(record), Secret: secret}, event, err
+	operator.Client = clientView(record, nil)
+	return operator, event, err
+}
+
+// credential gives the operator's record a new secret or key in the place of every other way to authenticate, and returns
+// it.
+func (r *Registry) credential(record *store.Client, now time.Time) (Registered, error) {
+	record.FormerMethod, record.FormerUntil, record.Secrets, record.Keys, record.JWKSURI = "", time.Time{}, nil, nil, ""
+	record.SigningAlgorithm, record.CertificateBound, record.DPoPBound = "", false, r.operatorKey
+	if r.operatorKey {
+		record.AuthMethod = oauth.PrivateKeyJWT
+		key, private, err := newOperatorKey(now)
+		record.Keys = []store.ClientKey{key}
+		dropUnused(record)
+		return Registered{PrivateKey: private}, err
+	}
+	if !usesSecrets(record.AuthMethod) {
+		record.AuthMethod = oauth.ClientSecretBasic
+	}
+	dropUnused(record)
+	secret := newSecret()
+	record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: now}}
+	return Registered{Secret: secret}, nil
+}
+
+func newOperatorKey(now time.Time) (store.ClientKey, PrivateKey, error) {
+	pair, err := jose.GenerateKey(jose.ES256)
+	if err != nil {
+		return store.ClientKey{}, "", err
+	}
+	private, err := jose.MarshalPrivate(pair, jose.ES256)
+	if err != nil {
+		return store.ClientKey{}, "", err
+	}
+	key, err := clientKey(jose.Key{Algorithm: jose.ES256, Public: pair.Public()}, "")
+	key.Created = now
+	return key, PrivateKey(private), err
 }

@@ -10,47 +10,32 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// A Client is what an operator sees of one. No secret can be read back: only hashes are kept, and they stay inside.
-type Client struct {
-	ID string `json:"client_id" doc:"Never reissued" example:"billing-4fk2p9qz7a"`
-	oauth.ClientMetadata
-	Suspended bool         `json:"suspended" doc:"Whether the client gets no tokens and its tokens are inactive"`
-	Secrets   []SecretInfo `json:"secrets,omitempty" doc:"The secrets that count, without the secrets themselves"`
-	Created   time.Time    `json:"created"`
-	Updated   time.Time    `json:"updated"`
-}
-
-// SecretInfo is what can be told about a secret.
-type SecretInfo struct {
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
-}
-
-// Registered is a new client with its secret, which is shown this once.
-type Registered struct {
-	Client
-	Secret Secret `json:"client_secret" doc:"Shown this once; only a hash is kept" example:"writ_cs_..."`
-}
-
-// CreateClient registers a client and returns it with its secret. Left-out members get RFC 7591's defaults.
+// CreateClient registers a client. One that authenticates with a secret is returned with it; one with a key or a certificate
+// has none. Left-out members get RFC 7591's defaults.
 func (r *Registry) CreateClient(ctx context.Context, actor Actor, metadata oauth.ClientMetadata) (Registered, error) {
 	metadata = withDefaults(metadata)
-	secret := newSecret()
-	record := store.Client{ID: newID(metadata.ClientName)}
+	id, secret := newID(metadata.ClientName), Secret("")
+	if usesSecrets(metadata.TokenEndpointAuthMethod) {
+		secret = newSecret()
+	}
+	var record store.Client
 	err := r.change(ctx, actor, ClientsWrite, func(tx transaction) (store.Event, error) {
-		if err := r.checkClient(ctx, tx, metadata); err != nil {
+		record = store.Client{ID: id, AuthMethod: metadata.TokenEndpointAuthMethod, Created: tx.now, Updated: tx.now}
+		var p problems
+		p.authentication(&record, metadata, tx.now)
+		if err := r.checkClient(ctx, tx, metadata, p); err != nil {
 			return store.Event{}, err
 		}
 		describe(&record, metadata)
-		record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: tx.now}}
-		record.Created, record.Updated = tx.now, tx.now
+		if secret != "" {
+			record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: tx.now}}
+		}
 		return r.insertClient(ctx, tx, record)
 	})
 	if err != nil {
 		return Registered{}, err
 	}
-	return Registered{Client: clientView(record), Secret: secret}, nil
+	return Registered{Client: clientView(record, nil), Secret: secret}, nil
 }
 
 func (r *Registry) insertClient(ctx context.Context, tx transaction, record store.Client) (store.Event, error) {
@@ -72,7 +57,7 @@ func (r *Registry) insertClient(ctx context.Context, tx transaction, record stor
 	if errors.Is(err, store.ErrExists) {
 		err = conflict("a client named %s exists already", record.Name)
 	}
-	return store.Event{Action: "client.created", Object: record.ID, Detail: detail(metadataOf(record))}, err
+	return store.Event{Action: "client.created", Object: record.ID, Detail: detail(settingsOf(record))}, err
 }
 
 // Client returns a client by ID or name.
@@ -81,7 +66,11 @@ func (r *Registry) Client(ctx context.Context, actor Actor, nameOrID string) (Cl
 		return Client{}, err
 	}
 	record, err := findClient(ctx, r.store, nameOrID)
-	return clientView(record), wrap(err)
+	if err != nil {
+		return Client{}, wrap(err)
+	}
+	client, err := r.view(ctx, r.store, record)
+	return client, wrap(err)
 }
 
 // Clients returns clients in the order of their IDs, up to limit of them, behind the one with the ID after; and the ID to
@@ -104,19 +93,37 @@ func (r *Registry) Clients(ctx context.Context, actor Actor, after string, limit
 	records, next := page(records, limit)
 	clients := make([]Client, 0, len(records))
 	for _, record := range records {
-		clients = append(clients, clientView(record))
+		client, err := r.view(ctx, r.store, record)
+		if err != nil {
+			return nil, "", wrap(err)
+		}
+		clients = append(clients, client)
 	}
 	return clients, next, nil
 }
 
-// UpdateClient replaces what is registered about a client, all but its name, its secrets and whether it is suspended.
-func (r *Registry) UpdateClient(ctx context.Context, actor Actor, nameOrID string, metadata oauth.ClientMetadata) (Client, error) {
-	metadata = withDefaults(metadata)
+// A ClientUpdate is everything that is registered about a client, anew.
+type ClientUpdate struct {
+	oauth.ClientMetadata
+	// KeepFormerUntil lets the method that the client had before be accepted until then as well, with its secrets or keys;
+	// zero ends it at once. Of a client whose method is not changed, it moves the end of the one before, and a time that is
+	// over ends it.
+	KeepFormerUntil time.Time `json:"keep_former_until,omitzero" doc:"When the authentication method changes: until when the former one is accepted as well, at most 366 days ahead; left out, it ends at once. When the method stays: moves that end, and a time in the past ends it"`
+}
+
+// UpdateClient replaces what is registered about a client, all but its name and whether it is suspended. Its secrets stay
+// as long as a method that is accepted needs them. So do its keys: an update that names neither jwks nor jwks_uri leaves
+// them as they are, and jwks replaces them; a key that was there already keeps its dates.
+func (r *Registry) UpdateClient(ctx context.Context, actor Actor, nameOrID string, update ClientUpdate) (Client, error) {
+	metadata := withDefaults(update.ClientMetadata)
 	return r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
 		if metadata.ClientName != record.Name {
 			return store.Event{}, invalid(Problem{"client_name", "cannot be changed"})
 		}
-		if err := r.checkClient(ctx, tx, metadata); err != nil {
+		var p problems
+		p.method(record, metadata.TokenEndpointAuthMethod, update.KeepFormerUntil, tx.now)
+		p.authentication(record, metadata, tx.now)
+		if err := r.checkClient(ctx, tx, metadata, p); err != nil {
 			return store.Event{}, err
 		}
 		describe(record, metadata)
@@ -124,7 +131,7 @@ func (r *Registry) UpdateClient(ctx context.Context, actor Actor, nameOrID strin
 		if err != nil {
 			return store.Event{}, err
 		}
-		return store.Event{Action: "client.updated", Detail: detail(metadata)}, tx.ceiling(scopes)
+		return store.Event{Action: "client.updated", Detail: detail(settingsOf(*record))}, tx.ceiling(scopes)
 	})
 }
 
@@ -157,7 +164,7 @@ func (r *Registry) DeleteClient(ctx context.Context, actor Actor, nameOrID strin
 		if err != nil {
 			return store.Event{}, err
 		}
-		event := store.Event{Action: "client.deleted", Object: record.ID, Detail: detail(metadataOf(record))}
+		event := store.Event{Action: "client.deleted", Object: record.ID, Detail: detail(settingsOf(record))}
 		return event, tx.Clients().Delete(ctx, record.ID)
 	})
 }
@@ -166,23 +173,30 @@ func (r *Registry) DeleteClient(ctx context.Context, actor Actor, nameOrID strin
 func (r *Registry) changeClient(ctx context.Context, actor Actor, nameOrID string,
 	edit func(transaction, *store.Client) (store.Event, error),
 ) (Client, error) {
-	var record store.Client
+	var client Client
 	err := r.change(ctx, actor, ClientsWrite, func(tx transaction) (store.Event, error) {
-		var err error
-		if record, err = r.ownClient(ctx, tx, nameOrID); err != nil {
+		record, err := r.ownClient(ctx, tx, nameOrID)
+		if err != nil {
 			return store.Event{}, err
 		}
+		prune(&record, tx.now)
 		event, err := edit(tx, &record)
-		if err != nil || event.Action == "" {
+		if err != nil {
 			return store.Event{}, err
 		}
-		event.Object, record.Updated = record.ID, tx.now
-		return event, tx.Clients().Put(ctx, record)
+		if event.Action != "" {
+			event.Object, record.Updated = record.ID, tx.now
+			if err := tx.Clients().Put(ctx, record); err != nil {
+				return store.Event{}, err
+			}
+		}
+		client, err = r.view(ctx, tx, record)
+		return event, err
 	})
 	if err != nil {
 		return Client{}, err
 	}
-	return clientView(record), nil
+	return client, nil
 }
 
 // ownClient finds a client that the actor may change: one that has no more admin scopes than the actor.
@@ -228,31 +242,12 @@ func findClient(ctx context.Context, s store.Store, nameOrID string) (store.Clie
 	}
 }
 
-// describe puts metadata into a record.
+// describe puts metadata into a record, all but how the client authenticates.
 func describe(record *store.Client, m oauth.ClientMetadata) {
-	record.Name, record.AuthMethod, record.GrantTypes = m.ClientName, m.TokenEndpointAuthMethod, m.GrantTypes
+	record.Name, record.GrantTypes = m.ClientName, m.GrantTypes
 	record.Grants, record.Roles, record.ResourceServerFor = toGrants(m.Grants), m.Roles, m.ResourceServerFor
 	record.MultipleAudiences = m.MultipleAudiences
 	record.TokenTTL = time.Duration(m.TokenTTLSeconds) * time.Second
-}
-
-func metadataOf(record store.Client) oauth.ClientMetadata {
-	return oauth.ClientMetadata{
-		ClientName: record.Name, TokenEndpointAuthMethod: record.AuthMethod, GrantTypes: record.GrantTypes,
-		Grants: fromGrants(record.Grants), Roles: record.Roles, ResourceServerFor: record.ResourceServerFor,
-		MultipleAudiences: record.MultipleAudiences, TokenTTLSeconds: int64(record.TokenTTL / time.Second),
-	}
-}
-
-func clientView(record store.Client) Client {
-	client := Client{
-		ID: record.ID, ClientMetadata: metadataOf(record), Suspended: record.Suspended,
-		Created: record.Created, Updated: record.Updated,
-	}
-	for _, secret := range record.Secrets {
-		client.Secrets = append(client.Secrets, SecretInfo{ID: secret.ID, Created: secret.Created, Expires: secret.Expires})
-	}
-	return client
 }
 
 func toGrants(grants []oauth.Grant) []store.Grant {

@@ -30,6 +30,25 @@ func (Secret) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
 // LogValue returns REDACTED.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
+// A PrivateKey is the private half of the operator's key, as a JWK. It prints REDACTED wherever it is formatted, logged or
+// marshalled; only Reveal has the JWK.
+type PrivateKey string
+
+// Reveal returns the JWK itself.
+func (k PrivateKey) Reveal() string { return string(k) }
+
+// String returns REDACTED.
+func (PrivateKey) String() string { return redacted }
+
+// Format writes REDACTED, whatever the verb.
+func (PrivateKey) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
+
+// LogValue returns REDACTED.
+func (PrivateKey) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns REDACTED.
+func (PrivateKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
 const secretPrefix = "writ_cs_"
 
 // newSecret returns a client secret: 256 random bits between a prefix and a checksum, so that scanners find leaked ones

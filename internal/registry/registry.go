@@ -18,12 +18,15 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// Options of a Registry. All but Now are required.
+// Options of a Registry. Issuer, Store and Ring are required.
 type Options struct {
 	Issuer string // the admin API is the resource Issuer + "/admin/v1"
 	Store  store.Store
 	Ring   *keyring.Ring
 	Now    func() time.Time // time.Now when nil
+	// OperatorKey makes the first operator authenticate with a key pair, of which only the public half is kept, and get only
+	// tokens that are bound to its DPoP key: what the FAPI 2.0 profile asks of every client.
+	OperatorKey bool
 }
 
 // A Registry changes what the store remembers. It is safe for concurrent use. Its errors are *Error for what the caller
@@ -34,6 +37,8 @@ type Registry struct {
 	store  store.Store
 	ring   *keyring.Ring
 	now    func() time.Time
+
+	operatorKey bool
 }
 
 // New returns a Registry.
@@ -43,7 +48,7 @@ func New(options Options) *Registry {
 	}
 	return &Registry{
 		issuer: options.Issuer, admin: AdminResource(options.Issuer),
-		store: options.Store, ring: options.Ring, now: options.Now,
+		store: options.Store, ring: options.Ring, now: options.Now, operatorKey: options.OperatorKey,
 	}
 }
 

@@ -258,7 +258,7 @@ func TestUpdateClient(t *testing.T) {
 	made := b.client(oauth.ClientMetadata{ClientName: "billing"})
 	b.clock = noon.Add(time.Hour)
 	grants := []oauth.Grant{{Resource: orders, Scopes: []string{"orders:read"}}}
-	got, err := b.UpdateClient(ctx, system, "billing", oauth.ClientMetadata{ClientName: "billing", Grants: grants})
+	got, err := b.UpdateClient(ctx, system, "billing", ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "billing", Grants: grants}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,11 +270,11 @@ func TestUpdateClient(t *testing.T) {
 	if event := b.lastEvent(); event.Action != "client.updated" || event.Object != made.ID {
 		t.Errorf("event is %+v", event)
 	}
-	_, err = b.UpdateClient(ctx, system, "billing", oauth.ClientMetadata{ClientName: "other"})
+	_, err = b.UpdateClient(ctx, system, "billing", ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "other"}})
 	if got := fields(t, err); !slices.Equal(got, []string{"client_name"}) {
 		t.Errorf("renamed: %v", got)
 	}
-	_, err = b.UpdateClient(ctx, system, "billing", oauth.ClientMetadata{ClientName: "billing", Roles: []string{"none"}})
+	_, err = b.UpdateClient(ctx, system, "billing", ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "billing", Roles: []string{"none"}}})
 	if got := fields(t, err); !slices.Equal(got, []string{"roles[0]"}) {
 		t.Errorf("problems with %v", got)
 	}

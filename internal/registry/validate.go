@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
@@ -45,8 +46,9 @@ func withDefaults(m oauth.ClientMetadata) oauth.ClientMetadata {
 	return m
 }
 
-// checkClient validates metadata against what is registered now.
-func (r *Registry) checkClient(ctx context.Context, s store.Store, m oauth.ClientMetadata) error {
+// checkClient validates metadata against what is registered now. What is wrong with how the client authenticates was found
+// before.
+func (r *Registry) checkClient(ctx context.Context, s store.Store, m oauth.ClientMetadata, found problems) error {
 	named := slices.Clone(m.ResourceServerFor)
 	for _, grant := range m.Grants {
 		named = append(named, grant.Resource)
@@ -55,7 +57,7 @@ func (r *Registry) checkClient(ctx context.Context, s store.Store, m oauth.Clien
 	if err != nil {
 		return err
 	}
-	return invalid(validateClient(m, registered)...)
+	return invalid(append(validateClient(m, registered), found...)...)
 }
 
 // lookUp reads the resources and roles that a registration names, those that exist.
@@ -82,12 +84,12 @@ func lookUp(ctx context.Context, s store.Store, resources, roles []string) (know
 	return found, nil
 }
 
-// validateClient returns everything that is wrong with metadata.
+// validateClient returns everything that is wrong with metadata, but for keys and certificates.
 func validateClient(m oauth.ClientMetadata, registered known) problems {
 	var p problems
 	p.name("client_name", m.ClientName)
-	if method := m.TokenEndpointAuthMethod; method != oauth.ClientSecretBasic && method != oauth.ClientSecretPost {
-		p.add("token_endpoint_auth_method", "must be %s or %s", oauth.ClientSecretBasic, oauth.ClientSecretPost)
+	if !slices.Contains(AuthMethods, m.TokenEndpointAuthMethod) {
+		p.add("token_endpoint_auth_method", "must be one of %s", strings.Join(AuthMethods, ", "))
 	}
 	for i, grantType := range m.GrantTypes {
 		if grantType != oauth.ClientCredentials {

@@ -245,17 +245,21 @@ func FuzzClientMetadata(f *testing.F) {
 			return
 		}
 		m = withDefaults(m)
-		if len(validateClient(m, registered)) > 0 {
+		record := store.Client{AuthMethod: m.TokenEndpointAuthMethod}
+		p := validateClient(m, registered)
+		p.authentication(&record, m, noon)
+		if len(p) > 0 {
 			return
 		}
-		var record store.Client
 		describe(&record, m)
 		record.ID = newID(m.ClientName)
 		if err := store.Check(record); err != nil {
 			t.Errorf("%q is valid and cannot be stored: %v", data, err)
 		}
-		if again := metadataOf(record); len(validateClient(again, registered)) > 0 {
-			t.Errorf("%q is not valid once stored", data)
+		again := metadataOf(record)
+		p = validateClient(again, registered)
+		if p.authentication(&record, again, noon); len(p) > 0 {
+			t.Errorf("%q is not valid once stored: %v", data, p)
 		}
 	})
 }

@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// A Client is what an operator sees of one. No secret can be read back: only hashes are kept, and they stay inside. What has
+// expired is not shown.
+type Client struct {
+	ID string `json:"client_id" doc:"Never reissued" example:"billing-4fk2p9qz7a"`
+	oauth.ClientMetadata
+	FormerMethod string       `json:"former_method,omitempty" doc:"The authentication method that is accepted as well until former_until" example:"client_secret_basic"`
+	FormerUntil  time.Time    `json:"former_until,omitzero"`
+	Suspended    bool         `json:"suspended" doc:"Whether the client gets no tokens and its tokens are inactive"`
+	Secrets      []SecretInfo `json:"secrets,omitempty" doc:"The secrets that count, without the secrets themselves"`
+	Keys         []ClientKey  `json:"keys,omitempty" doc:"The keys that were registered by value"`
+	Uses         []KeyUse     `json:"uses,omitempty" doc:"When a key from jwks_uri, or the certificate of a tls_client_auth client, was last used"`
+	Created      time.Time    `json:"created"`
+	Updated      time.Time    `json:"updated"`
+}
+
+// A LastUse says when a credential was last good for something, to about a minute, and who presented it.
+type LastUse struct {
+	LastUsed     time.Time `json:"last_used,omitzero" doc:"When it was last used, to about a minute; left out when it never was"`
+	LastUsedFrom string    `json:"last_used_from,omitempty" doc:"The address that used it then" example:"192.0.2.7"`
+}
+
+// SecretInfo is what can be told about a secret.
+type SecretInfo struct {
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
+	LastUse
+}
+
+// A ClientKey is one of the public keys of a client.
+type ClientKey struct {
+	ID                 string    `json:"kid" doc:"The key's ID; its thumbprint when it came without one"`
+	Algorithm          string    `json:"alg" doc:"The only algorithm that it is accepted with" example:"ES256"`
+	Thumbprint         string    `json:"thumbprint" doc:"SHA-256 of the key (RFC 7638); names the key in paths as well"`
+	CertificateSubject string    `json:"certificate_subject,omitempty" doc:"Subject of the certificate that came with the key, if one did (RFC 4514)"`
+	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
+	Created            time.Time `json:"created"`
+	Expires            time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
+	LastUse
+}
+
+// A KeyUse is the last use of something that the client, and not the registry, has.
+type KeyUse struct {
+	Credential string `json:"credential" doc:"\"kid:\" and the ID of a key, or \"certificate\"" example:"kid:2026-11"`
+	LastUse
+}
+
+// Registered is a new client with its secret, which is shown this once.
+type Registered struct {
+	Client
+	Secret Secret `json:"client_secret,omitzero" doc:"Shown this once; only a hash is kept. Left out for a client that authenticates with a key or a certificate" example:"writ_cs_..."`
+	// PrivateKey is the first operator's, from Bootstrap and ResetOperator with Options.OperatorKey. It is in no answer.
+	PrivateKey PrivateKey `json:"-"`
+}
+
+// settings are a client as events describe it.
+type settings struct {
+	oauth.ClientMetadata
+	FormerMethod string    `json:"former_method,omitempty"`
+	FormerUntil  time.Time `json:"former_until,omitzero"`
+}
+
+func settingsOf(record store.Client) settings {
+	return settings{metadataOf(record), record.FormerMethod, record.FormerUntil}
+}
+
+// metadataOf returns the metadata that a record was made of. Keys are written anew from what is kept of them.
+func metadataOf(record store.Client) oauth.ClientMetadata {
+	m := oauth.ClientMetadata{
+		ClientName: record.Name, TokenEndpointAuthMethod: record.AuthMethod, GrantTypes: record.GrantTypes,
+		Grants: fromGrants(record.Grants), Roles: record.Roles, ResourceServerFor: record.ResourceServerFor,
+		MultipleAudiences: record.MultipleAudiences, TokenTTLSeconds: int64(record.TokenTTL / time.Second),
+		JWKSURI: record.JWKSURI, TokenEndpointAuthSigningAlg: record.SigningAlgorithm,
+		TLSClientCertificateBoundAccessTokens: record.CertificateBound, DPoPBoundAccessTokens: record.DPoPBound,
+	}
+	if usesKeys(record.AuthMethod) || usesKeys(record.FormerMethod) {
+		m.JWKS = keySet(record.Keys)
+	}
+	for _, s := range subjects {
+		if s.rule == record.CertificateRule {
+			*s.member(&m) = record.CertificateValue
+		}
+	}
+	return m
+}
+
+// keySet writes keys as a JWK Set, nil for none.
+func keySet(records []store.ClientKey) []byte {
+	set := struct {
+		Keys []jsontext.Value `json:"keys"`
+	}{}
+	for _, record := range records {
+		key := jose.Key{ID: record.ID, Algorithm: record.Algorithm}
+		var err error
+		if key.Public, err = x509.ParsePKIXPublicKey(record.Public); err != nil {
+			continue // checked before it was kept
+		}
+		if len(record.Certificate) > 0 {
+			key.Certificate, _ = x509.ParseCertificate(record.Certificate) // checked before, too
+		}
+		if data, err := jose.MarshalPublic(key); err == nil {
+			set.Keys = append(set.Keys, data)
+		}
+	}
+	if len(set.Keys) == 0 {
+		return nil
+	}
+	data, _ := json.Marshal(set) // of JSON that was just written
+	return data
+}
+
+// view returns what an operator sees of a client now.
+func (r *Registry) view(ctx context.Context, s store.Store, record store.Client) (Client, error) {
+	uses, err := s.Uses(ctx, record.ID)
+	if err != nil {
+		return Client{}, err
+	}
+	prune(&record, r.moment())
+	return clientView(record, uses), nil
+}
+
+func clientView(record store.Client, uses []store.Use) Client {
+	client := Client{
+		ID: record.ID, ClientMetadata: metadataOf(record), FormerMethod: record.FormerMethod, FormerUntil: record.FormerUntil,
+		Suspended: record.Suspended, Created: record.Created, Updated: record.Updated,
+	}
+	for _, secret := range record.Secrets {
+		info := SecretInfo{secret.ID, secret.Created, secret.Expires, lastUse(uses, secret.ID, secret.Created)}
+		if !usesSecrets(record.AuthMethod) && (info.Expires.IsZero() || record.FormerUntil.Before(info.Expires)) {
+			info.Expires = record.FormerUntil
+		}
+		client.Secrets = append(client.Secrets, info)
+	}
+	for _, key := range record.Keys {
+		client.Keys = append(client.Keys, keyOf(key, uses))
+	}
+	for _, use := range uses {
+		remote := record.JWKSURI != "" && strings.HasPrefix(use.Credential, "kid:")
+		if remote || record.CertificateRule != "" && use.Credential == "certificate" {
+			client.Uses = append(client.Uses, KeyUse{use.Credential, LastUse{use.Last, use.Remote}})
+		}
+	}
+	return client
+}
+
+func keyOf(record store.ClientKey, uses []store.Use) ClientKey {
+	key := ClientKey{
+		ID: record.ID, Algorithm: record.Algorithm, Thumbprint: thumbprint(record), Created: record.Created, Expires: record.Expires,
+		LastUse: lastUse(uses, record.ID, record.Created),
+	}
+	if certificate, err := x509.ParseCertificate(record.Certificate); err == nil {
+		key.CertificateSubject, key.CertificateExpires = certificate.Subject.String(), certificate.NotAfter.UTC()
+	}
+	return key
+}
+
+// thumbprint returns a key's thumbprint (RFC 7638), which no two keys share.
+func thumbprint(record store.ClientKey) string {
+	public, err := x509.ParsePKIXPublicKey(record.Public)
+	if err != nil {
+		return "" // checked before it was kept
+	}
+	text, _ := jose.Thumbprint(public) // of a kind that it knows
+	return text
+}
+
+// lastUse returns the last use of a credential. One from before the credential was made is that of another, which had the
+// same ID.
+func lastUse(uses []store.Use, id string, created time.Time) LastUse {
+	at := slices.IndexFunc(uses, func(u store.Use) bool { return u.Credential == id })
+	if at < 0 || uses[at].Last.Before(created) {
+		return LastUse{}
+	}
+	return LastUse{uses[at].Last, uses[at].Remote}
+}
