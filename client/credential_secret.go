@@ -7,14 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/writ-auth/writ/oauth"
 )
-
-// maxSecretBytes bounds what is read from a secret file.
-const maxSecretBytes = 64 << 10
 
 // secret is a client secret. The value stands behind a function, because fmt prints unexported fields without asking
 // their methods: a user's struct that holds a Credential must not give it away.
@@ -38,28 +34,13 @@ func SecretFile(path string) Credential {
 }
 
 func readSecret(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("secret file: %w", err)
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	data, err := io.ReadAll(io.LimitReader(file, maxSecretBytes+1))
-	if err != nil {
-		return "", fmt.Errorf("secret file: %w", err)
-	}
-	value := strings.TrimRight(string(data), "\r\n")
-	switch {
-	case len(data) > maxSecretBytes:
-		return "", fmt.Errorf("secret file %s is larger than 64 KiB", path)
-	case value == "":
-		return "", fmt.Errorf("secret file %s is empty", path)
-	}
-	return value, nil
+	data, err := readFile("secret file", path)
+	return strings.TrimRight(string(data), "\r\n"), err
 }
 
 func (s secret) methods() []string { return []string{oauth.ClientSecretBasic, oauth.ClientSecretPost} }
 
-func (s secret) check() error {
+func (s secret) check(string) error {
 	_, err := s.reveal()
 	return err
 }
@@ -81,8 +62,6 @@ func (s secret) attach(request *tokenRequest) error {
 	return nil
 }
 
-const redacted = "REDACTED"
-
 // Format prints REDACTED for every verb.
 func (s secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
@@ -91,3 +70,5 @@ func (s secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText writes REDACTED into JSON and every other encoding.
 func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+const redacted = "REDACTED"

@@ -95,10 +95,14 @@ func parseMetadata(a *answer, issuer string) (*oauth.Metadata, error) {
 		return nil, errors.New("the document names no token_endpoint")
 	}
 	local := strings.HasPrefix(issuer, "http:") // then the issuer is on loopback, and so may be its endpoints
-	for name, endpoint := range map[string]string{
+	endpoints := map[string]string{
 		"token_endpoint": m.TokenEndpoint, "jwks_uri": m.JWKSURI,
 		"introspection_endpoint": m.IntrospectionEndpoint, "revocation_endpoint": m.RevocationEndpoint,
-	} {
+	}
+	if m.MTLSEndpointAliases != nil {
+		endpoints["the token_endpoint of mtls_endpoint_aliases"] = m.MTLSEndpointAliases.TokenEndpoint
+	}
+	for name, endpoint := range endpoints {
 		if endpoint == "" {
 			continue
 		}

@@ -8,9 +8,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -60,6 +62,7 @@ type answer struct {
 	status    int
 	mediaType string
 	after     time.Duration // Retry-After
+	nonce     bool          // whether it brings a nonce for DPoP proofs, which the prover has
 	body      []byte
 }
 
@@ -83,9 +86,10 @@ func (s *server) exchange(request *http.Request) (*answer, error) {
 		return nil, fmt.Errorf("%s answered more than 1 MiB", request.URL.Redacted())
 	}
 	mediaType, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	nonce := s.prover != nil && s.prover.learn(audienceOf(request.URL, true), response.Header)
 	return &answer{
 		address: request.URL.Redacted(), status: response.StatusCode, mediaType: mediaType,
-		after: retryAfter(response.Header.Get("Retry-After")), body: body,
+		after: retryAfter(response.Header.Get("Retry-After")), nonce: nonce, body: body,
 	}, nil
 }
 
@@ -97,6 +101,9 @@ func connectionError(address *url.URL, err error) error {
 	err = fmt.Errorf("no answer from %s: %w", address.Redacted(), err)
 	if _, certificate := errors.AsType[*tls.CertificateVerificationError](err); certificate {
 		return fmt.Errorf("%w; check that the machine trusts the server's certificate authority", err)
+	}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" && strings.Contains(alert.Error(), "certificate") {
+		return fmt.Errorf("%w; the server refuses the client's certificate: check that there is one, and that the server trusts who issued it", err)
 	}
 	return &transientError{err: err}
 }

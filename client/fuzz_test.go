@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/writ-auth/writ/oauth"
 )
 
 // FuzzTokenResponse checks that no answer of an issuer makes the client panic, and that a token that comes out can be
@@ -24,7 +26,7 @@ func FuzzTokenResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, mediaType string) {
 		asked := time.Now()
-		token, err := parseToken(&answer{mediaType: mediaType, body: body}, "asked for", asked)
+		token, err := parseToken(&answer{mediaType: mediaType, body: body}, oauth.Bearer, "asked for", asked)
 		if err != nil {
 			if !utf8.ValidString(err.Error()) || strings.ContainsAny(err.Error(), "\r\n") {
 				t.Errorf("error %q is not one line of text", err)

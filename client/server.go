@@ -3,9 +3,12 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+
+	"github.com/writ-auth/writ/oauth"
 )
 
 // maxSources bounds what With remembers.
@@ -13,30 +16,48 @@ const maxSources = 1024
 
 // A server is the authorization server as one client sees it. All Sources of the client share it.
 type server struct {
-	config    Config
-	http      *http.Client
-	log       *slog.Logger
-	discovery discovery
+	config      Config
+	http        *http.Client
+	log         *slog.Logger
+	discovery   discovery
+	plain       *connection  // without a certificate
+	certificate *Certificate // to be presented, or nil
+	prover      *prover      // of DPoP proofs, or nil
 
-	mu      sync.Mutex
-	sources map[target]*Source // guarded by mu
+	mu         sync.Mutex
+	sources    map[target]*Source // guarded by mu
+	connection *connection        // over the certificate that was presented last; guarded by mu
 }
 
-func newServer(config Config) *server {
-	s := &server{config: config, http: issuerClient(config.HTTPClient), log: config.Logger, sources: map[target]*Source{}}
+func newServer(config Config) (*server, error) {
+	s := &server{
+		config: config, log: config.Logger, plain: plainConnection(config.HTTPClient), certificate: config.certificate(),
+		sources: map[target]*Source{},
+	}
+	s.http = s.issuerClient()
 	s.discovery.turn = make(chan struct{}, 1)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	return s
+	if !config.DPoP && config.DPoPKey == nil {
+		return s, nil
+	}
+	var err error
+	if s.prover, err = newProver(config.DPoPKey); err != nil {
+		return nil, fmt.Errorf("client: DPoPKey: %w", err)
+	}
+	return s, nil
 }
 
 // issuerClient returns a client that follows no redirect: a credential must not travel on to an address that the
 // configuration does not know. It keeps no cookies.
-func issuerClient(base *http.Client) *http.Client {
-	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if base != nil {
-		c.Transport, c.Timeout = base.Transport, base.Timeout
+func (s *server) issuerClient() *http.Client {
+	c := &http.Client{
+		Transport:     carrier{s},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if s.config.HTTPClient != nil {
+		c.Timeout = s.config.HTTPClient.Timeout
 	}
 	return c
 }
@@ -65,6 +86,7 @@ func (s *Source) fetch(ctx context.Context, renewal bool) (*Token, error) {
 	}
 	token, err := s.server.obtain(ctx, s.target, attempts)
 	if err == nil {
+		token.places = s.places
 		s.server.log.DebugContext(ctx, "client: token obtained", s.attributes(slog.Time("expires", token.Expires))...)
 	}
 	return token, err
@@ -97,11 +119,31 @@ func (s *server) obtain(ctx context.Context, t target, attempts int) (*Token, er
 }
 
 func (s *server) ask(ctx context.Context, t target) (*Token, error) {
+	connection, err := s.connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	if connection.certificate != nil {
+		ctx = context.WithValue(ctx, connectionKey{}, connection)
+	}
 	endpoint, err := s.tokenEndpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.requestToken(ctx, endpoint, t)
+	token, err := s.requestToken(ctx, endpoint, t)
+	if err != nil {
+		return nil, err
+	}
+	token.prover, token.connection, token.Expires = s.prover, connection, connection.until(token.Expires)
+	return token, nil
+}
+
+// tokenType returns what tokens must be.
+func (s *server) tokenType() string {
+	if s.prover != nil {
+		return oauth.DPoP
+	}
+	return oauth.Bearer
 }
 
 func (s *server) tokenEndpoint(ctx context.Context) (string, error) {
@@ -111,6 +153,10 @@ func (s *server) tokenEndpoint(ctx context.Context) (string, error) {
 	metadata, err := s.discovery.metadata(ctx, s.fetchMetadata)
 	if err != nil {
 		return "", err
+	}
+	// A client that presents a certificate must use the alias where there is one (RFC 8705, 5).
+	if aliases := metadata.MTLSEndpointAliases; s.certificate != nil && aliases != nil && aliases.TokenEndpoint != "" {
+		return aliases.TokenEndpoint, nil
 	}
 	return metadata.TokenEndpoint, nil
 }

@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"time"
-
-	"github.com/writ-auth/writ/oauth"
 )
 
 // A Source returns a token whenever one is needed. It is safe for concurrent use, holds no goroutine while nobody asks,
@@ -22,36 +18,6 @@ type Source struct {
 
 // A target is what a token is for: the key of the cache.
 type target struct{ resource, scope string }
-
-// A Token is an access token and what the issuer said about it. Callers share it and must not change it. It prints and
-// marshals without its value.
-type Token struct {
-	value func() string // behind a function for the reason that secret gives
-
-	// Type is always "Bearer", however the issuer spelt it.
-	Type string
-	// Expires is when the token dies by the local clock, counted from when it was asked for. An issuer that does not
-	// say how long it lives is taken to mean DefaultLifetime; MaxLifetime bounds what it says.
-	Expires time.Time
-	// Scope is what was granted, which can be less than was asked for.
-	Scope oauth.Scope
-}
-
-// AccessToken returns the token itself: a secret.
-func (t *Token) AccessToken() string { return t.value() }
-
-// Format prints the token without its value, whatever the verb: tokens leak through log lines that meant no harm.
-func (t *Token) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, t.describe()) }
-
-// LogValue logs the token without its value.
-func (t *Token) LogValue() slog.Value { return slog.StringValue(t.describe()) }
-
-func (t *Token) describe() string {
-	if t == nil {
-		return "no token"
-	}
-	return "Bearer REDACTED until " + t.Expires.UTC().Format(time.RFC3339)
-}
 
 // Token returns a token that is valid now. Nearly always it comes from the cache and costs no waiting: between 80 and
 // 90 percent of a token's life the first call starts a renewal in the background, and as long as that fails the old
@@ -85,7 +51,7 @@ func (s *Source) With(resource, scope string) (*Source, error) {
 }
 
 // Client returns an HTTP client that sends a token with each request: see Transport. It has no timeout; give requests a
-// context.
+// context. Its Transport is a *Transport with Base set, for callers who want to wrap that.
 func (s *Source) Client() *http.Client {
-	return &http.Client{Transport: &Transport{Source: s, Base: s.server.http.Transport}}
+	return &http.Client{Transport: &Transport{Source: s, Base: carrier{s.server}}}
 }

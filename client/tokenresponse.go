@@ -23,7 +23,7 @@ const (
 
 // parseToken reads a token response (RFC 6749, 5.1). Members that it does not know are ignored, a refresh token with
 // them: this grant has none.
-func parseToken(a *answer, requested string, asked time.Time) (*Token, error) {
+func parseToken(a *answer, tokenType, requested string, asked time.Time) (*Token, error) {
 	var response struct {
 		AccessToken string          `json:"access_token"`
 		TokenType   string          `json:"token_type"`
@@ -33,10 +33,10 @@ func parseToken(a *answer, requested string, asked time.Time) (*Token, error) {
 	if err := a.decode(&response); err != nil {
 		return nil, err
 	}
-	if !strings.EqualFold(response.TokenType, "Bearer") { // case-insensitive (RFC 6749, 5.1)
-		return nil, fmt.Errorf("token_type is %q; this client can only use Bearer", oauth.SafeText(response.TokenType))
+	if err := checkType(response.TokenType, tokenType); err != nil {
+		return nil, err
 	}
-	if !isBearerToken(response.AccessToken) {
+	if !isBearerToken(response.AccessToken) { // a DPoP token is a token68 as well (RFC 9449, 7.1)
 		return nil, errors.New("access_token is missing or has a character that no token has")
 	}
 	granted := requested // an absent scope means: as requested
@@ -49,8 +49,26 @@ func parseToken(a *answer, requested string, asked time.Time) (*Token, error) {
 	}
 	value := response.AccessToken
 	return &Token{
-		value: func() string { return value }, Type: "Bearer", Scope: scope, Expires: asked.Add(lifetime(string(response.ExpiresIn))),
+		value: func() string { return value }, Type: tokenType, Scope: scope, Expires: asked.Add(lifetime(string(response.ExpiresIn))),
 	}, nil
+}
+
+// checkType reports whether the issuer gave the type of token that was asked for; the case does not count (RFC 6749, 5.1).
+// A bearer token where one was to be bound is never taken: it would be used without the protection that was configured.
+func checkType(given, asked string) error {
+	text := oauth.SafeText(given)
+	switch {
+	case strings.EqualFold(given, asked):
+		return nil
+	case asked == oauth.DPoP && strings.EqualFold(given, oauth.Bearer):
+		return fmt.Errorf("token_type is %q although a DPoP proof was sent: the token is not bound to the key, and is not used; "+
+			"check that the server supports DPoP, or take DPoP out of the client's configuration", text)
+	case asked == oauth.DPoP:
+		return fmt.Errorf("token_type is %q; this client can only use DPoP", text)
+	case strings.EqualFold(given, oauth.DPoP):
+		return fmt.Errorf("token_type is %q; this client can only use Bearer, unless DPoP is in its configuration", text)
+	}
+	return fmt.Errorf("token_type is %q; this client can only use Bearer", text)
 }
 
 // lifetime reads expires_in: seconds, as a JSON number.

@@ -4,6 +4,7 @@ package oauth2source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/oauth2"
@@ -19,14 +20,23 @@ import (
 // keeps a token until ten seconds before its end and renews it while callers wait. Where nothing forces an
 // oauth2.TokenSource on you, client.Source.Client does more: it keeps the token inside the resource and replaces one that
 // the API refuses.
+//
+// A source with Config.DPoP gives an error: whoever takes an oauth2.TokenSource sends the token without the proof that
+// each request needs, and every API would refuse it. A token that is bound to a certificate must go over connections that
+// present it: make the Base of oauth2.Transport one that does.
 func New(source *client.Source) oauth2.TokenSource { return tokenSource{source} }
 
 type tokenSource struct{ source *client.Source }
+
+var errDPoP = errors.New("oauth2source: the token is bound to a DPoP key, and x/oauth2 cannot prove to have it: use client.Source.Client, or leave out Config.DPoP")
 
 func (t tokenSource) Token() (*oauth2.Token, error) {
 	token, err := t.source.Token(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("oauth2source: %w", err)
+	}
+	if token.Type != "Bearer" {
+		return nil, errDPoP
 	}
 	return &oauth2.Token{AccessToken: token.AccessToken(), TokenType: token.Type, Expiry: token.Expires}, nil
 }
