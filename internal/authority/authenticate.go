@@ -13,32 +13,44 @@ import (
 type clientAuth struct {
 	// present returns the credentials of this method that a request carries, readable or not, and whether it carries any.
 	present func(r *Request) (credentials, bool)
-	// prove returns nil if the credentials are the client's, or a reason. It does the same work for every client, decoys
-	// included.
-	prove func(a *Authority, client *store.Client, presented credentials) error
+	// prove returns the ID of the client's credential that the presented ones prove, or a reason. Its work depends on what
+	// is presented and not on the client: where a client has nothing to compare with, it compares with a decoy.
+	prove func(ctx context.Context, a *Authority, client *client, presented credentials) (credential string, why error)
+	// settle, if there is one, uses up what is good only once. It runs when everything else is good, and returns a reason, or
+	// an *Unavailable.
+	settle func(ctx context.Context, a *Authority, client *client, presented credentials) error
 }
 
-// clientAuths are the client authentication methods that can be registered. The metadata lists what stands here.
+// clientAuths are the client authentication methods that can be registered. The metadata lists those that work here.
 var clientAuths = map[string]clientAuth{
-	oauth.ClientSecretBasic: clientSecretBasic,
-	oauth.ClientSecretPost:  clientSecretPost,
+	oauth.ClientSecretBasic:       clientSecretBasic,
+	oauth.ClientSecretPost:        clientSecretPost,
+	oauth.PrivateKeyJWT:           privateKeyJWT,
+	oauth.TLSClientAuth:           tlsClientAuth,
+	oauth.SelfSignedTLSClientAuth: selfSignedTLSClientAuth,
 }
 
 // errInvalidClient is the one answer to every client that does not authenticate, whatever is wrong: who is registered,
 // suspended or expired is nobody's business (STANDARDS, section 5).
 var errInvalidClient = oauth.Errorf(oauth.InvalidClient, "client authentication failed")
 
-// The reasons that the operator sees behind errInvalidClient.
+// The reasons that the operator sees behind errInvalidClient. Those of a method stand with it.
 const (
 	reasonUnknownClient   reason = "unknown_client"
 	reasonClientSuspended reason = "client_disabled"
 	reasonWrongMethod     reason = "wrong_method"
-	reasonWrongSecret     reason = "wrong_secret"
-	reasonSecretExpired   reason = "secret_expired"
 	reasonNoCredentials   reason = "no_credentials"
+	reasonOtherClient     reason = "other_client" // two places of the request name two clients
 )
 
-// authenticate returns the client that a request comes from. Only the method that the client is registered with counts.
+// A proof says how a client has authenticated.
+type proof struct {
+	method     string
+	credential string // ID of the one that was presented
+}
+
+// authenticate returns the client that a request comes from. Only the method that the client is registered with counts,
+// and the one before it, for as long as the client changes over.
 //
 // A refusal takes the same steps for an unknown client as for a wrong secret: it is made only on a record read from the
 // store at that moment, so that a secret added on another node a moment ago is not refused, and it reads one record that
@@ -55,54 +67,92 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, unavailable(err)
 	}
-	if a.verify(known, presented) == nil {
-		return known, nil
+	if proof, why := a.verify(ctx, known, presented); why == nil {
+		return a.admit(ctx, r, known, presented, proof)
 	}
 	if !fresh {
 		if known, err = a.directory.read(ctx, presented.clientID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, unavailable(err)
 		}
 	}
-	why := a.verify(known, presented) // a second time for a fresh record too: who is not cached must not be told by it
+	// A second time for a fresh record too: who is not cached must not be told by it.
+	proof, why := a.verify(ctx, known, presented)
 	if why == nil {
-		return known, nil
+		return a.admit(ctx, r, known, presented, proof)
 	}
+	return nil, a.reject(ctx, r, known, presented, why)
+}
+
+// admit lets a client in whose credentials are good, unless they were good once before.
+func (a *Authority) admit(ctx context.Context, r *Request, known *client, presented credentials, by proof) (*client, error) {
+	if settle := clientAuths[by.method].settle; settle != nil {
+		err := settle(ctx, a, known, presented)
+		var why reason
+		if errors.As(err, &why) {
+			return nil, a.reject(ctx, r, known, presented, why)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	a.uses.note(known.ID, by.credential, r.Remote)
+	return known, nil
+}
+
+// reject counts a failure and returns the one answer.
+func (a *Authority) reject(ctx context.Context, r *Request, known *client, presented credentials, why error) error {
 	if err := a.directory.sameWork(ctx, known != nil); err != nil {
-		return nil, unavailable(err)
+		return unavailable(err)
 	}
 	a.failures.add(presented.clientID, r.Remote)
-	return nil, errInvalidClient.Because(why)
+	return errInvalidClient.Because(why)
 }
 
 // decoy stands in for a client that is not there, so that looking at its credentials costs what it costs for one that is.
 var decoy = &client{Client: &store.Client{
-	AuthMethod: oauth.ClientSecretBasic,
-	Secrets:    []store.Secret{{ID: "decoy", Hash: store.HashSecret("no secret has this text, as it has no checksum")}},
+	Secrets: []store.Secret{{ID: "decoy", Hash: store.HashSecret("no secret has this text, as it has no checksum")}},
 }}
 
-func (a *Authority) verify(known *client, presented credentials) error {
+// verify returns how the presented credentials prove that they are the client's, or why they do not. All methods that
+// they could be are tried, whichever of them the client is registered with.
+func (a *Authority) verify(ctx context.Context, known *client, presented credentials) (proof, error) {
 	judged := known
 	if known == nil {
 		judged = decoy
 	}
-	method, registered := clientAuths[judged.AuthMethod]
-	if !registered {
-		method = clientAuths[decoy.AuthMethod]
+	var by proof
+	why := error(reasonWrongMethod)
+	for _, method := range presented.serves {
+		credential, wrong := clientAuths[method].prove(ctx, a, judged, presented)
+		if by.method != "" || !a.accepts(judged, method) {
+			continue
+		}
+		if why = wrong; why == nil {
+			by = proof{method, credential}
+		}
 	}
-	why := method.prove(a, judged.Client, presented)
 	switch {
-	case presented.method == "" || presented.unreadable:
-		return reasonNoCredentials
+	case presented.flaw != "":
+		return proof{}, presented.flaw
 	case known == nil:
-		return reasonUnknownClient
-	case !registered || presented.method != known.AuthMethod:
-		return reasonWrongMethod
+		return proof{}, reasonUnknownClient
 	case why != nil:
-		return why
+		return proof{}, why
 	case known.Suspended:
-		return reasonClientSuspended
+		return proof{}, reasonClientSuspended
 	}
-	return nil
+	return by, nil
+}
+
+// accepts reports whether a client may use a method now.
+func (a *Authority) accepts(client *client, method string) bool {
+	return a.permits(method) &&
+		(method == client.AuthMethod || method == client.FormerMethod && a.now().Before(client.FormerUntil))
+}
+
+// permits reports whether the profile allows a client authentication method.
+func (a *Authority) permits(method string) bool {
+	return a.profile.AuthMethods == nil || slices.Contains(a.profile.AuthMethods, method)
 }
 
 func names[V any](table map[string]V) []string {

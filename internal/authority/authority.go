@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/writ-auth/writ/internal/audit"
@@ -67,9 +68,10 @@ type RemoteKeys interface {
 	Renew(ctx context.Context, uri string) bool
 }
 
-// Trust says which certificate authorities vouch for clients (tls_client_auth; RFC 8705, 2.1).
+// Trust says which certificate authorities vouch for clients (tls_client_auth; RFC 8705, 2.1). It does not change: what is
+// to count from now on is another Trust.
 type Trust struct {
-	Roots       *x509.CertPool
+	Roots       *x509.CertPool         // nil: nobody vouches for anybody
 	Revocations []*x509.RevocationList // of these authorities, signatures checked; a certificate on one is refused
 }
 
@@ -84,6 +86,10 @@ type Authority struct {
 	maxTokenTTL time.Duration
 	directory   *directory
 	failures    *failures
+	uses        *uses
+
+	revocations     atomic.Pointer[revocations]       // of the current Trust
+	verifySignature func(*jose.Token, jose.Key) error // of an assertion
 
 	profile    Profile
 	remoteKeys RemoteKeys
@@ -115,6 +121,8 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 		a.maxTokenTTL = keyring.DefaultPolicy.MaxTokenTTL
 	}
 	a.failures = newFailures(options.Throttle, a.now)
+	a.uses = newUses(a.now)
+	a.verifySignature = (*jose.Token).Verify
 	a.directory = newDirectory(options.Store, a.now)
 	for _, algorithm := range []string{jose.ES256, keyring.Sealing} {
 		if err := a.ring.Ensure(ctx, algorithm); err != nil {

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"net/url"
 	"strings"
+
+	"github.com/writ-auth/writ/oauth"
 )
 
 // clientSecretBasic is client_secret_basic (RFC 6749, 2.3.1).
@@ -12,9 +14,14 @@ var clientSecretBasic = clientAuth{
 		if len(r.Authorization) != 1 || !isBasic(r.Authorization[0]) {
 			return credentials{}, false
 		}
-		return basic(r.Authorization[0]), true
+		presented := basic(r.Authorization[0])
+		presented.serves = []string{oauth.ClientSecretBasic}
+		if named := r.Form.Get("client_id"); named != "" && presented.clientID != "" && named != presented.clientID {
+			presented.refusal = oauth.Errorf(oauth.InvalidRequest, "client_id is not the client that authenticates")
+		}
+		return presented, true
 	},
-	prove: (*Authority).proveSecret,
+	prove: proveSecret,
 }
 
 func isBasic(header string) bool {
@@ -28,13 +35,13 @@ func basic(header string) credentials {
 	_, encoded, _ := strings.Cut(header, " ")
 	decoded, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(encoded, " ")) // 1*SP (RFC 9110, 11.4)
 	if err != nil {
-		return credentials{unreadable: true}
+		return credentials{flaw: reasonNoCredentials}
 	}
 	user, password, found := strings.Cut(string(decoded), ":")
 	id, errID := url.QueryUnescape(user)
 	secret, errSecret := url.QueryUnescape(password)
 	if !found || errID != nil || errSecret != nil {
-		return credentials{unreadable: true}
+		return credentials{flaw: reasonNoCredentials}
 	}
 	return credentials{clientID: identifier(id), secret: secret}
 }

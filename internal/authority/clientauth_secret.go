@@ -1,9 +1,15 @@
 package authority
 
 import (
+	"context"
 	"crypto/subtle"
 
 	"github.com/writ-auth/writ/internal/store"
+)
+
+const (
+	reasonWrongSecret   reason = "wrong_secret"
+	reasonSecretExpired reason = "secret_expired"
 )
 
 // maxSecretBytes bounds what is hashed. No secret of ours is longer, and no imported one needs to be.
@@ -11,7 +17,7 @@ const maxSecretBytes = 1024
 
 // proveSecret looks for the presented secret among the client's. A generated secret has 256 bits, so that one SHA-256 is
 // all it needs: there is nothing to guess (RFC 6819, 5.1.4.1.3).
-func (a *Authority) proveSecret(client *store.Client, presented credentials) error {
+func proveSecret(_ context.Context, a *Authority, client *client, presented credentials) (string, error) {
 	secret := presented.secret
 	if len(secret) > maxSecretBytes {
 		secret = ""
@@ -26,7 +32,7 @@ func (a *Authority) proveSecret(client *store.Client, presented credentials) err
 			why = reasonSecretExpired
 			continue
 		}
-		return nil
+		return known.ID, nil
 	}
-	return why
+	return "", why
 }

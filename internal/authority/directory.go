@@ -10,6 +10,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -58,7 +59,9 @@ type client struct {
 
 	generation int64
 	grants     map[string]*effective // by resource
-	confirmed  atomic.Int64          // when the store was last known to say the same: nanoseconds after the directory began
+	keys       []clientKey
+	rule       *pop.CertificateRule // which certificates are the client's; nil: none
+	confirmed  atomic.Int64         // when the store was last known to say the same: nanoseconds after the directory began
 }
 
 // effective is what a client may have of one resource.
@@ -232,7 +235,10 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := &client{Client: &record, generation: catalog.generation, grants: catalog.effective(record)}
+	known := &client{
+		Client: &record, generation: catalog.generation, grants: catalog.effective(record),
+		keys: keysOf(record), rule: ruleOf(record),
+	}
 	d.confirm(known, asked)
 	d.clients.Set(record.ID, known) // not id, which holds on to the whole request that it came in
 	return known, nil

@@ -19,7 +19,7 @@ const (
 // Metadata describes the server (RFC 8414). It is computed from the tables that decide, so that what is listed is what
 // works.
 func (a *Authority) Metadata() *oauth.Metadata {
-	methods, base := names(clientAuths), strings.TrimSuffix(a.issuer, "/")
+	methods, base := a.methods(), strings.TrimSuffix(a.issuer, "/")
 	document := &oauth.Metadata{
 		Issuer:                            a.issuer,
 		TokenEndpoint:                     base + PathToken,
@@ -34,6 +34,12 @@ func (a *Authority) Metadata() *oauth.Metadata {
 		IntrospectionSigningAlgValuesSupported:    []string{introspectionAlgorithm},
 		DPoPSigningAlgValuesSupported:             a.proofAlgorithms(),
 	}
+	if slices.Contains(methods, oauth.PrivateKeyJWT) {
+		algorithms := a.proofAlgorithms()
+		document.TokenEndpointAuthSigningAlgValuesSupported = algorithms
+		document.IntrospectionEndpointAuthSigningAlgValuesSupported = algorithms
+		document.RevocationEndpointAuthSigningAlgValuesSupported = algorithms
+	}
 	if a.mtls != "" {
 		base := strings.TrimSuffix(a.mtls, "/")
 		document.TLSClientCertificateBoundAccessTokens = true
@@ -44,6 +50,20 @@ func (a *Authority) Metadata() *oauth.Metadata {
 		}
 	}
 	return document
+}
+
+// methods returns the client authentication methods that work here. Certificates are asked for at endpoints of their own,
+// and count for nothing where no authority is trusted.
+func (a *Authority) methods() []string {
+	return slices.DeleteFunc(names(clientAuths), func(method string) bool {
+		switch method {
+		case oauth.TLSClientAuth:
+			return !a.permits(method) || a.mtls == "" || a.trust == nil
+		case oauth.SelfSignedTLSClientAuth:
+			return !a.permits(method) || a.mtls == ""
+		}
+		return !a.permits(method)
+	})
 }
 
 // proofAlgorithms returns the algorithms that a proof, or an assertion, may be signed with, the preferred ones first.

@@ -71,17 +71,25 @@ func (r *Request) required(name string) (string, error) {
 	return value, nil
 }
 
-// Credentials are what a client presents to say who it is, by one method.
+// Credentials are what a client presents to say who it is, by one mechanism.
 type credentials struct {
-	method     string // the client authentication method that this is; "" is none that there is
-	unreadable bool
-	clientID   string
-	secret     string
+	serves   []string // the client authentication methods that these may be; none are no credentials
+	clientID string
+	flaw     reason       // why they prove nothing, whoever is named
+	refusal  *oauth.Error // the answer to a request that makes no sense as one
+
+	// What they are: one of these.
+	secret    string
+	assertion *assertion
+	chain     []*x509.Certificate
 }
 
 // errManyMethods is the answer to a client that authenticates twice: which one would be believed is what an attacker
 // would play with (RFC 6749, 2.3).
 var errManyMethods = oauth.Errorf(oauth.InvalidRequest, "more than one client authentication method was used")
+
+// reasonUncertain is why a request that names two certificates comes from nobody.
+const reasonUncertain reason = "ambiguous_certificate"
 
 // presented returns the one set of credentials of a request. More than one is an error; none at all and none that can
 // be read are credentials that will fail, with the same work and answer as wrong ones.
@@ -89,33 +97,34 @@ func (r *Request) presented() (credentials, error) {
 	if len(r.Authorization) > 1 {
 		return credentials{}, oauth.Errorf(oauth.InvalidRequest, "more than one Authorization header")
 	}
-	named := r.Form.Get("client_id")
-	found, methods := credentials{clientID: identifier(named)}, r.foreign()
+	found := credentials{clientID: identifier(r.Form.Get("client_id")), flaw: reasonNoCredentials}
+	mechanisms := r.foreign()
 	for name, method := range clientAuths {
+		if slices.Contains(found.serves, name) {
+			continue // the same credentials, as another method sees them
+		}
 		if presented, some := method.present(r); some {
-			found, methods = presented, methods+1
-			found.method = name
+			found, mechanisms = presented, mechanisms+1
 		}
 	}
-	if methods > 1 {
+	if mechanisms > 1 {
 		return credentials{}, errManyMethods
 	}
-	if named != "" && found.clientID != "" && named != found.clientID {
-		return credentials{}, oauth.Errorf(oauth.InvalidRequest, "client_id is not the client that authenticates")
+	if found.refusal != nil {
+		return credentials{}, found.refusal
+	}
+	if r.Uncertain != nil {
+		found.flaw = reasonUncertain
 	}
 	return found, nil
 }
 
-// foreign counts the credentials that no method of ours reads: another Authorization scheme, an assertion.
+// foreign counts the credentials that no method of ours reads: another Authorization scheme.
 func (r *Request) foreign() int {
-	count := 0
 	if len(r.Authorization) == 1 && !isBasic(r.Authorization[0]) {
-		count++
+		return 1
 	}
-	if r.Form.Get("client_assertion") != "" || r.Form.Get("client_assertion_type") != "" {
-		count++
-	}
-	return count
+	return 0
 }
 
 // secretPrefixes begin every secret that registry generates and every opaque token.

@@ -1,0 +1,73 @@
+package authority
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+
+	"github.com/writ-auth/writ/oauth"
+)
+
+// tlsClientAuth is tls_client_auth (RFC 8705, 2.1): an authority vouches for a name.
+var tlsClientAuth = clientAuth{present: presentCertificate, prove: proveCertificateName}
+
+// selfSignedTLSClientAuth is self_signed_tls_client_auth (RFC 8705, 2.2): the certificate itself is registered.
+var selfSignedTLSClientAuth = clientAuth{present: presentCertificate, prove: proveCertificate}
+
+// credentialCertificate is what the uses of certificates are noted by that are known by their names only.
+const credentialCertificate = "certificate"
+
+const reasonOtherCertificate reason = "other_certificate"
+
+// presentCertificate takes the certificate of the connection for credentials only if there are no others: beside them it
+// is what tokens are bound to, and a connection may show one to anybody. It does not say which client it is for: that
+// takes a client_id (RFC 8705, 2).
+func presentCertificate(r *Request) (credentials, bool) {
+	others := len(r.Authorization) > 0
+	for _, name := range []string{"client_secret", "client_assertion", "client_assertion_type"} {
+		others = others || r.Form.Get(name) != ""
+	}
+	if len(r.Certificates) == 0 || others {
+		return credentials{}, false
+	}
+	presented := credentials{serves: []string{oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth}, chain: r.Certificates}
+	named := r.Form.Get("client_id")
+	if presented.clientID = identifier(named); named == "" {
+		presented.refusal = oauth.Errorf(oauth.InvalidRequest, "client_id is missing: a certificate does not say which client it is for")
+	}
+	return presented, true
+}
+
+func proveCertificateName(_ context.Context, a *Authority, client *client, presented credentials) (string, error) {
+	if why := a.vouchedFor(presented.chain); why != "" {
+		return "", why
+	}
+	if client.rule == nil || !client.rule.Matches(presented.chain[0]) {
+		return "", reasonOtherCertificate
+	}
+	return credentialCertificate, nil
+}
+
+// proveCertificate compares the whole certificate: its subject is whatever its maker wrote there, and another one with the
+// same key was not registered.
+func proveCertificate(ctx context.Context, a *Authority, client *client, presented credentials) (string, error) {
+	certificate := presented.chain[0]
+	now, sum := a.now(), sha256.Sum256(certificate.Raw)
+	if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
+		return "", reasonCertificateExpired
+	}
+	for renewed := false; ; renewed = true {
+		keys, err := a.keys(ctx, client)
+		for _, key := range keys {
+			if bytes.Equal(key.certificate, sum[:]) {
+				return key.name(), nil
+			}
+		}
+		if err != nil {
+			return "", reasonNoKeys
+		}
+		if renewed || !a.renew(ctx, client) {
+			return "", reasonOtherCertificate
+		}
+	}
+}

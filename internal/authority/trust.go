@@ -1,0 +1,115 @@
+package authority
+
+import (
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"time"
+)
+
+// The reasons for which no authority vouches for a certificate.
+const (
+	reasonNoTrust              reason = "no_trust"
+	reasonCertificateUntrusted reason = "certificate_untrusted"
+	reasonCertificateExpired   reason = "certificate_expired"
+	reasonCertificateUsage     reason = "certificate_usage"
+	reasonCertificateAuthority reason = "certificate_of_an_authority"
+	reasonCertificateRevoked   reason = "certificate_revoked"
+	reasonRevocationsOld       reason = "revocations_out_of_date"
+)
+
+// maxIntermediates bounds what a stranger's chain may cost to verify.
+const maxIntermediates = 8
+
+// vouchedFor returns why no authority vouches for the first certificate of a chain as a client's now, or "". No Trust, and
+// one without roots, vouch for nobody: without them, x509 would take the authorities of the operating system.
+func (a *Authority) vouchedFor(chain []*x509.Certificate) reason {
+	if a.trust == nil {
+		return reasonNoTrust
+	}
+	trust := a.trust()
+	if trust == nil || trust.Roots == nil {
+		return reasonNoTrust
+	}
+	certificate, now := chain[0], a.now()
+	if certificate.IsCA {
+		return reasonCertificateAuthority
+	}
+	between := x509.NewCertPool()
+	for _, one := range chain[1:min(len(chain), 1+maxIntermediates)] {
+		between.AddCert(one)
+	}
+	verified, err := certificate.Verify(x509.VerifyOptions{
+		Roots: trust.Roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return whyUntrusted(err)
+	}
+	return a.revocationsOf(trust).check(verified, now)
+}
+
+func whyUntrusted(err error) reason {
+	invalid, is := errors.AsType[x509.CertificateInvalidError](err)
+	switch {
+	case is && invalid.Reason == x509.Expired:
+		return reasonCertificateExpired
+	case is && invalid.Reason == x509.IncompatibleUsage:
+		return reasonCertificateUsage
+	}
+	return reasonCertificateUntrusted
+}
+
+// revocations are the revocation lists of a Trust, in the order in which they are asked.
+type revocations struct {
+	of      *Trust
+	revoked map[serialOf]bool
+	until   map[string]time.Time // when the lists of an issuer are to be replaced, if they say so
+}
+
+type serialOf struct{ issuer, serial string }
+
+// revocationsOf returns the lists of a Trust, read once for as long as it is the current one.
+func (a *Authority) revocationsOf(trust *Trust) *revocations {
+	if known := a.revocations.Load(); known != nil && known.of == trust {
+		return known
+	}
+	read := &revocations{of: trust, revoked: map[serialOf]bool{}, until: map[string]time.Time{}}
+	for _, list := range trust.Revocations {
+		issuer := string(list.RawIssuer)
+		for _, entry := range list.RevokedCertificateEntries {
+			read.revoked[serial(issuer, entry.SerialNumber)] = true
+		}
+		if list.NextUpdate.After(read.until[issuer]) {
+			read.until[issuer] = list.NextUpdate
+		}
+	}
+	a.revocations.Store(read)
+	return read
+}
+
+func serial(issuer string, number *big.Int) serialOf { return serialOf{issuer, string(number.Bytes())} }
+
+// check returns why each of the chains, from a certificate to a root, has one that was revoked, or "" if one chain has
+// none. A list that should have been replaced says nothing about what was revoked since: nobody is let in on it.
+func (r *revocations) check(chains [][]*x509.Certificate, now time.Time) reason {
+	why := reasonCertificateUntrusted
+	for _, chain := range chains {
+		if why = r.checkChain(chain[:max(1, len(chain)-1)], now); why == "" {
+			return ""
+		}
+	}
+	return why
+}
+
+func (r *revocations) checkChain(chain []*x509.Certificate, now time.Time) reason {
+	for _, certificate := range chain {
+		issuer := string(certificate.RawIssuer)
+		if r.revoked[serial(issuer, certificate.SerialNumber)] {
+			return reasonCertificateRevoked
+		}
+		if until := r.until[issuer]; !until.IsZero() && now.After(until) {
+			return reasonRevocationsOld
+		}
+	}
+	return ""
+}
