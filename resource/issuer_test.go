@@ -248,12 +248,15 @@ func (i *issuer) sign(signer *jose.Signer, typ string, payload []byte) string {
 }
 
 // raw signs any header and payload with the issuer's ES256 key, or what the header says is one.
-func (i *issuer) raw(header, payload string) string {
+func (i *issuer) raw(header, payload string) string { return signRaw(private(), header, payload) }
+
+// signRaw is a compact JWS of any header and payload.
+func signRaw(key *ecdsa.PrivateKey, header, payload string) string {
 	input := b64(header) + "." + b64(payload)
 	digest := sha256.Sum256([]byte(input))
-	r, s, err := ecdsa.Sign(rand.Reader, private(), digest[:])
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
 	if err != nil {
-		i.t.Fatal(err)
+		panic(err)
 	}
 	signature := make([]byte, 64)
 	r.FillBytes(signature[:32])
