@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"time"
 )
@@ -60,3 +61,15 @@ const (
 
 // Wait is how long a test waits for what must happen at once.
 const Wait = 10 * time.Second
+
+// Limit makes SQLite treat the disk as full at so many pages, and returns how many there are now; 0 takes the limit away.
+func (s *Store) Limit(ctx context.Context, pages int) (now int, err error) {
+	if pages == 0 {
+		pages = 1 << 30
+	}
+	if err := s.database.writes.db.QueryRowContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)).Scan(new(int)); err != nil {
+		return 0, err
+	}
+	err = s.database.writes.db.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&now)
+	return now, err
+}

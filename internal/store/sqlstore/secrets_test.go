@@ -13,7 +13,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/internal/store"
@@ -45,7 +47,7 @@ func TestST05(t *testing.T) {
 func dump(t *testing.T, db *sql.DB) (all []byte) {
 	t.Helper()
 	defer db.Close()
-	for _, table := range []string{"clients", "resources", "roles", "signing_keys", "revocations", "used_ids", "events"} {
+	for _, table := range []string{"clients", "resources", "roles", "signing_keys", "revocations", "used_ids", "uses", "events"} {
 		rows := must(db.QueryContext(t.Context(), `SELECT * FROM `+table))
 		columns := make([]any, len(must(rows.Columns())))
 		for rows.Next() {
@@ -76,9 +78,22 @@ func fillWithSecrets(t *testing.T, s store.Store) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-	operators := registry.New(registry.Options{Issuer: "https://issuer.example", Store: s, Ring: ring})
+	operators := registry.New(registry.Options{Issuer: "https://issuer.example", Store: s, Ring: ring, OperatorKey: true})
+	operator := must(operators.Bootstrap(ctx))
+	if operator == nil {
+		t.Fatal("no operator was made")
+	}
 	made := must(operators.CreateClient(ctx, registry.System("test"), oauth.ClientMetadata{ClientName: "billing"}))
 	canaries := map[string][]byte{}
+	for name, private := range map[string]string{"the operator's key": operator.PrivateKey.Reveal(), "a key that was refused": refusedKey(t, operators)} {
+		_, rest, _ := strings.Cut(private, `"d":"`)
+		d, _, _ := strings.Cut(rest, `"`)
+		if len(d) != 43 {
+			t.Fatalf("%s is no private JWK", name)
+		}
+		canaries[name] = []byte(d)
+		canaries[name+" in bytes"] = must(base64.RawURLEncoding.DecodeString(d))
+	}
 	for name, secret := range map[string][]byte{"root key": root, "client secret": []byte(made.Secret.Reveal())} {
 		canaries[name] = secret
 		canaries[name+" in hexadecimal"] = []byte(hex.EncodeToString(secret))
@@ -87,6 +102,20 @@ func fillWithSecrets(t *testing.T, s store.Store) map[string][]byte {
 	}
 	canaries["part of the client secret"] = []byte(made.Secret.Reveal()[20:40])
 	return canaries
+}
+
+// refusedKey tries to register a client with a private key, and returns it.
+func refusedKey(t *testing.T, operators *registry.Registry) string {
+	t.Helper()
+	private := must(jose.MarshalPrivate(must(jose.GenerateKey(jose.ES256)), jose.ES256))
+	metadata := oauth.ClientMetadata{ClientName: "careless", TokenEndpointAuthMethod: oauth.PrivateKeyJWT, JWKS: fmt.Appendf(nil, `{"keys":[%s]}`, private)}
+	if _, err := operators.CreateClient(t.Context(), registry.System("test"), metadata); !errors.Is(err, registry.Invalid) {
+		t.Fatalf("RG-06 a private key: got %v, want a refusal", err)
+	}
+	if _, err := operators.AddClientKey(t.Context(), registry.System("test"), "billing", private, time.Time{}); !errors.Is(err, registry.Invalid) {
+		t.Fatalf("RG-06 a private key: got %v, want a refusal", err)
+	}
+	return string(private)
 }
 
 func mustNotHave(t *testing.T, dump []byte, canaries map[string][]byte) {

@@ -86,6 +86,9 @@ func (v view) NoteUses(ctx context.Context, uses []store.Use) error {
 }
 
 func (v view) Uses(ctx context.Context, clientID string) (uses []store.Use, err error) {
+	if !store.Valid(clientID) {
+		return nil, nil // nobody's ID: PostgreSQL would not take the question
+	}
 	err = v.query(ctx, readUses, []any{clientID}, func(scan func(...any) error) error {
 		use := store.Use{ClientID: clientID}
 		err := scan(text{&use.Credential}, instant{&use.Last}, text{&use.Remote})
@@ -130,10 +133,15 @@ func (v view) Sweep(ctx context.Context, now time.Time) (swept int, err error) {
 			}
 		}
 	}
-	if _, err := v.exec(ctx, sweepUses, sweepStep); err != nil { // what is left is for the next time
-		return swept, fmt.Errorf("sqlstore: sweep: %w", err)
+	for {
+		n, err := v.exec(ctx, sweepUses, sweepStep)
+		if err != nil {
+			return swept, fmt.Errorf("sqlstore: sweep: %w", err)
+		}
+		if n == 0 {
+			return swept, nil
+		}
 	}
-	return swept, nil
 }
 
 // Close on the Store of an Update does nothing; the outer one has its own.

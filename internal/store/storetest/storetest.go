@@ -60,6 +60,11 @@ func updates(t *testing.T, open func(*testing.T) store.Store) {
 		"Events/Concurrent":        testEventsConcurrent,
 		"Generation":               testGeneration,
 		"Sweep":                    testSweep,
+		"Uses":                     testUses,
+		"Uses/Wrong":               testUsesWrong,
+		"Uses/InUpdate":            testUsesInUpdate,
+		"Uses/Concurrent":          testUsesConcurrent,
+		"Uses/Sweep":               testSweepUses,
 		"Context":                  testContext,
 		"Close":                    testClose,
 		"ST09":                     testLinearizable,
@@ -99,6 +104,9 @@ func testContext(t *testing.T, s store.Store) {
 	mustBe(t, s.Clients().Insert(ctx, store.Client{ID: "a", Name: "a"}), context.Canceled)
 	mustBe(t, s.UseOnce(ctx, "a", time.Time{}), context.Canceled)
 	mustBe(t, s.Append(ctx, store.Event{}), context.Canceled)
+	mustBe(t, s.NoteUses(ctx, []store.Use{{ClientID: "a", Credential: "a"}}), context.Canceled)
+	_, err = s.Uses(ctx, "a")
+	mustBe(t, err, context.Canceled)
 	mustBe(t, s.Update(ctx, func(store.Store) error { return nil }), context.Canceled)
 	mustBe(t, s.Ping(ctx), context.Canceled)
 
