@@ -91,9 +91,9 @@ var root = []byte("the root key of a test server ..")
 // newServer starts a server over a store in memory that has the fixture's clients and resources.
 func newServer(t *testing.T, changes ...change) *server {
 	t.Helper()
-	s := memstore.New()
+	s, c := memstore.New(), newClock()
+	s.Now = c.Now // what was used once is forgotten by the clock of the test
 	seed(t, s)
-	c := newClock()
 	c.move(-time.Hour) // the keys are older than the oldest token of a test
 	srv := serve(t, s, c, changes...)
 	c.move(time.Hour)
