@@ -73,6 +73,11 @@ var private = []string{"localhost", "local", "internal", "home.arpa", "onion", "
 // address gets through (127.1, 0x7f.1, 2130706433), for resolvers disagree about them: the last label has a letter that
 // makes it no number.
 func checkName(name string) error {
+	for _, suffix := range private {
+		if strings.HasSuffix("."+name, "."+suffix) {
+			return errNotPublic
+		}
+	}
 	labels := strings.Split(name, ".")
 	if len(name) > 253 || len(labels) < 2 || slices.ContainsFunc(labels, func(label string) bool { return !isLabel(label) }) {
 		return errors.New("has a host that is neither a DNS name with a dot in it nor an address")
@@ -80,11 +85,6 @@ func checkName(name string) error {
 	last := labels[len(labels)-1]
 	if strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") {
 		return errors.New("has a host that is neither a DNS name with a dot in it nor an address")
-	}
-	for _, suffix := range private {
-		if strings.HasSuffix(name, "."+suffix) {
-			return errNotPublic
-		}
 	}
 	return nil
 }

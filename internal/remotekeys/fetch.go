@@ -122,8 +122,13 @@ func (c *Cache) connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 		}
 		return nil, errTLS
 	}
-	return conn, nil
+	return abrupt{conn}, nil
 }
+
+// abrupt closes a connection without saying goodbye, which would wait for seconds for a host that does not listen.
+type abrupt struct{ *tls.Conn }
+
+func (c abrupt) Close() error { return c.NetConn().Close() }
 
 // over speaks HTTP over one connection and makes no other: no proxy of the environment, which would connect for us to
 // where we may not. It is used without an http.Client, whose part is redirects and cookies.

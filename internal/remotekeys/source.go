@@ -143,17 +143,16 @@ func (s *source) succeeded() bool {
 func (c *Cache) run(s *source, start time.Time, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(c.lifetime, fetchTimeout)
 	defer cancel()
+	defer close(done)
 	fetched, err := c.load(ctx, s.uri)
 	if err != nil {
-		s.failed(err, c.now())
-		close(done)
 		c.log.Warn("client's keys not renewed", "jwks_uri", s.uri, "error", err)
+		s.failed(err, c.now())
 		return
 	}
 	fetched.fetched = start
 	s.renewed(fetched)
 	c.sources.Set(s.uri, s) // weighs it again
-	close(done)
 	c.log.Debug("client's keys renewed", "jwks_uri", s.uri, "keys", len(fetched.keys), "for", fetched.maxAge)
 }
 
