@@ -20,6 +20,8 @@ type (
 	ClientUpdate = registry.ClientUpdate
 	// A ClientKey is one of the public keys of a client.
 	ClientKey = registry.ClientKey
+	// A LastUse says when a credential was last good for something.
+	LastUse = registry.LastUse
 	// ResourceSettings are what an operator says about a resource.
 	ResourceSettings = registry.ResourceSettings
 	// A Scope is something that a client can be allowed to do at a resource.
