@@ -92,6 +92,9 @@ type TLSFiles struct {
 type Admin struct {
 	// Address and port of the admin listener. Port 0 takes a free one.
 	Listen string `yaml:"listen" default:"127.0.0.1:8081"`
+	// What operators reach the admin listener by, and their DPoP proofs must name; of the form of issuer, without a path.
+	// Default: made from admin.listen.
+	URL string `yaml:"url"`
 	// Certificate and key of the admin listener. Required off loopback.
 	TLS TLSFiles `yaml:"tls"`
 }

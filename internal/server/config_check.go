@@ -85,6 +85,9 @@ func (c Config) checkListeners(ps *Problems) {
 	if !c.TLS.set() && len(c.PlainHTTPBehind) == 0 && !loopback(c.Listen) {
 		ps.add("listen", "%q is not on loopback and would send secrets in clear: set tls.certificate and tls.key, or name the proxy that ends TLS in plain_http_behind", c.Listen)
 	}
+	if err := validOrigin(c.Admin.URL); err != nil {
+		ps.add("admin.url", "%q %v", c.Admin.URL, err)
+	}
 	if !c.Admin.TLS.set() && !loopback(c.Admin.Listen) {
 		ps.add("admin.listen", "%q is not on loopback: set admin.tls.certificate and admin.tls.key", c.Admin.Listen)
 	}

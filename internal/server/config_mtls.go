@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,6 +40,20 @@ func (c Config) checkMTLSURL(ps *Problems) {
 	if err := validIssuer(c.MTLS.URL); err != nil {
 		ps.add("mtls.url", "%q %v", c.MTLS.URL, err)
 	}
+}
+
+// validOrigin takes nothing, or scheme and host.
+func validOrigin(address string) error {
+	if address == "" {
+		return nil
+	}
+	if err := validIssuer(address); err != nil {
+		return err
+	}
+	if u, err := url.Parse(address); err != nil || u.Path != "" {
+		return errors.New("must not have a path: the paths of the admin API are fixed")
+	}
+	return nil
 }
 
 // checkTrust reads what the server will trust: with a file that it cannot use it must not start and trust less, or, without

@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -11,16 +13,14 @@ import (
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/endpoint"
 	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/resource"
 )
 
 // handle puts the handlers on the listeners. The public one has the OAuth endpoints and the metadata of the admin API, which
 // belongs to the issuer's host (RFC 9728, 3.1); the rest is on the admin listener.
 func (s *Server) handle(context.Context) error {
-	verifier, err := resource.NewVerifier(resource.Config{
-		Issuer: s.issuer, Audience: registry.AdminResource(s.issuer), Scopes: registry.AdminScopes(),
-		Keys: s.ring, Now: s.now, Logger: s.logger,
-	})
+	verifier, err := s.adminVerifier()
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,32 @@ func (s *Server) handle(context.Context) error {
 		}
 	}))
 	return nil
+}
+
+// adminVerifier judges the tokens of operators. No certificate is asked for on the admin listener: a token that must be bound
+// must be bound to a DPoP key.
+func (s *Server) adminVerifier() (*resource.Verifier, error) {
+	config := resource.Config{
+		Issuer: s.issuer, Audience: registry.AdminResource(s.issuer), Scopes: registry.AdminScopes(),
+		Keys: s.ring, Now: s.now, Logger: s.logger,
+		ExternalURL: s.adminURL, RequireDPoP: s.config.fapi2(), Replays: adminReplays{s.store},
+	}
+	if s.config.DPoP.RequireNonce {
+		config.NonceKey = resource.Secret(base64.RawURLEncoding.EncodeToString(s.ring.Derive("admin api nonce")))
+	}
+	return resource.NewVerifier(config)
+}
+
+// adminReplays are the DPoP proofs that were used at the admin API of any node, and before a restart.
+type adminReplays struct{ store store.Store }
+
+// UseOnce implements resource.ReplayStore.
+func (r adminReplays) UseOnce(ctx context.Context, id string, until time.Time) error {
+	err := r.store.UseOnce(ctx, "admin:"+id, until)
+	if errors.Is(err, store.ErrExists) {
+		return resource.ErrReplayed
+	}
+	return err
 }
 
 // handleMTLS puts the OAuth endpoints on the listener for client certificates.

@@ -17,14 +17,15 @@ type Initialized struct {
 	Data         string `json:"data"`
 	RootKey      string `json:"root_key"`
 	OperatorFile string `json:"operator_file"`
-	// OperatorID and OperatorSecret are those of an operator who was made now; empty otherwise.
+	// OperatorID and OperatorSecret are those of an operator who was made now; empty otherwise. An operator with a key has no
+	// secret, and the key is in the file alone.
 	OperatorID     string `json:"operator_id,omitempty"`
 	OperatorSecret string `json:"operator_secret,omitempty"`
 }
 
 // Init makes what New makes at the very first start, without taking an address: data directory, schema, root key, first
-// keys, first operator. What is there already stays as it is; newOperator gives the first operator a new secret all the
-// same, for whoever has lost it but has the server's data in hand.
+// keys, first operator. What is there already stays as it is; newOperator gives the first operator a new secret, or in
+// profile fapi2 a new key, all the same, for whoever has lost it but has the server's data in hand.
 func Init(ctx context.Context, config Config, newOperator bool) (Initialized, error) {
 	if err := config.Validate(); err != nil {
 		return Initialized{}, err
@@ -65,13 +66,16 @@ func Init(ctx context.Context, config Config, newOperator bool) (Initialized, er
 func (c Config) ownURLs() (issuer, admin string, err error) {
 	_, port, _ := net.SplitHostPort(c.Listen) // validated
 	_, adminPort, _ := net.SplitHostPort(c.Admin.Listen)
-	if port == "0" && c.Issuer == "" || adminPort == "0" {
+	if port == "0" && c.Issuer == "" || adminPort == "0" && c.Admin.URL == "" {
 		return "", "", fmt.Errorf("server: with port 0 the addresses are known only when the server runs: name the ports")
 	}
 	if issuer = c.Issuer; issuer == "" {
 		issuer = ownURL(c.Listen, port, c.TLS.set())
 	}
-	return issuer, ownURL(c.Admin.Listen, adminPort, c.Admin.TLS.set()), nil
+	if admin = c.Admin.URL; admin == "" {
+		admin = ownURL(c.Admin.Listen, adminPort, c.Admin.TLS.set())
+	}
+	return issuer, admin, nil
 }
 
 // Migrate brings the schema of the configured database up to date and returns how it stands; with statusOnly it changes

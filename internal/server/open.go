@@ -50,7 +50,9 @@ func (s *Server) bind(ctx context.Context) error {
 	if s.issuer == "" {
 		s.issuer = s.public.url(s.config.Listen)
 	}
-	s.adminURL = s.admin.url(s.config.Admin.Listen)
+	if s.adminURL = s.config.Admin.URL; s.adminURL == "" {
+		s.adminURL = s.admin.url(s.config.Admin.Listen)
+	}
 	return nil
 }
 
@@ -190,7 +192,7 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	if s.authority != nil { // Init has none
 		changes = notifying{Store: s.store, changed: s.poll}
 	}
-	s.registry = registry.New(registry.Options{Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now})
+	s.registry = registry.New(registry.Options{Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now, OperatorKey: s.config.fapi2()})
 	operator, err := s.registry.Bootstrap(ctx)
 	switch {
 	case err != nil:

@@ -34,7 +34,8 @@ func (s *Server) correctCredential() error {
 func (s *Server) keepOperator(operator *registry.Registered) error {
 	s.madeOperator = operator
 	path, err := writeCredential(s.config.Data, Credential{
-		Issuer: s.issuer, Admin: s.adminURL, ClientID: operator.ID, ClientSecret: operator.Secret.Reveal(),
+		Issuer: s.issuer, Admin: s.adminURL, ClientID: operator.ID,
+		ClientSecret: operator.Secret.Reveal(), PrivateKey: json.RawMessage(operator.PrivateKey.Reveal()),
 	})
 	if err != nil {
 		return err
@@ -43,12 +44,14 @@ func (s *Server) keepOperator(operator *registry.Registered) error {
 	return nil
 }
 
-// A Credential is the content of operator.json: who an operator is, and where.
+// A Credential is the content of operator.json: who an operator is, and where. It has a secret or a key: with a key, the
+// operator authenticates by private_key_jwt, and gets only tokens that are bound to a DPoP key.
 type Credential struct {
-	Issuer       string `json:"issuer"`
-	Admin        string `json:"admin"`
-	ClientID     string `json:"client_id"`
-	ClientSecret string `json:"client_secret"`
+	Issuer       string          `json:"issuer"`
+	Admin        string          `json:"admin"`
+	ClientID     string          `json:"client_id"`
+	ClientSecret string          `json:"client_secret,omitempty"`
+	PrivateKey   json.RawMessage `json:"private_key,omitempty"` // a JWK
 }
 
 // writeCredential writes operator.json, whole or not at all, and for its owner alone.
