@@ -29,7 +29,7 @@ func (c *conversation) invariants(t *testing.T, s step, got answer, events []aud
 		c.refusal(t, s, got)
 	}
 	if path, _, _ := strings.Cut(s.target, "?"); path == "/token" && got.StatusCode == http.StatusOK {
-		c.issued(t, got)
+		c.issued(t, s, got)
 	}
 	c.journaled(t, s, got, events)
 	c.canaries(t, got)
@@ -92,10 +92,15 @@ func (c *conversation) refusal(t *testing.T, s step, got answer) {
 	}
 }
 
-// issued checks what a token response has and has not (RFC 6749, 5.1 and 4.4.3).
-func (c *conversation) issued(t *testing.T, got answer) {
+// issued checks what a token response has and has not (RFC 6749, 5.1 and 4.4.3). Where a proof was sent, no token leaves
+// that is not bound to it.
+func (c *conversation) issued(t *testing.T, s step, got answer) {
 	t.Helper()
-	matches(t, got.body, `{"access_token":"<any>","token_type":"Bearer","expires_in":300,"scope":"<any>"}`, true)
+	tokenType := "Bearer"
+	if slices.ContainsFunc(s.headers, func(header string) bool { return strings.HasPrefix(strings.ToLower(header), "dpop:") }) {
+		tokenType = "DPoP"
+	}
+	matches(t, got.body, `{"access_token":"<any>","token_type":"`+tokenType+`","expires_in":300,"scope":"<any>"}`, true)
 	var response struct {
 		AccessToken string `json:"access_token"`
 	}

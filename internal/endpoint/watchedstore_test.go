@@ -3,7 +3,9 @@ package endpoint_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/writ-auth/writ/internal/store"
 )
@@ -73,6 +75,15 @@ func (w *watchedStore) Generation(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	return w.Store.Generation(ctx)
+}
+
+// UseOnce is noted by the kind of the ID, which is different each time.
+func (w *watchedStore) UseOnce(ctx context.Context, id string, expires time.Time) error {
+	kind, _, _ := strings.Cut(id, ":")
+	if err := w.asked(ctx, "use "+kind, true); err != nil {
+		return err
+	}
+	return w.Store.UseOnce(ctx, id, expires)
 }
 
 type watchedTable[T store.Record] struct {
