@@ -1,0 +1,436 @@
+package client_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/writ-auth/writ/client"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// A bench is an issuer of DPoP tokens, an API, and a client that is set up for both.
+type bench struct {
+	*issuer
+
+	source *client.Source
+	net    network
+	api    *apiServer
+
+	mu      sync.Mutex
+	headers []http.Header // of all requests to the API
+}
+
+// newBench returns a bench whose issuer and API want the nonce that stands in the pointers, if it is not empty.
+func newBench(t *testing.T, issuerNonce, apiNonce *string, change ...func(*client.Config)) *bench {
+	t.Helper()
+	b := &bench{issuer: newIssuer(issuerURL), api: &apiServer{}}
+	b.issuer.token = demand(t, http.StatusBadRequest, issuerNonce, b.issue(t))
+	b.api.answer = demand(t, http.StatusUnauthorized, apiNonce, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "orders") })
+	b.net = network{"as.example": b.issuer, "api.example": b}
+	c := config(b.net)
+	c.DPoP = true
+	for _, f := range change {
+		f(&c)
+	}
+	b.source = source(t, c)
+	return b
+}
+
+// ServeHTTP is the API. It keeps the headers.
+func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	b.headers = append(b.headers, r.Header.Clone())
+	b.mu.Unlock()
+	b.api.ServeHTTP(w, r)
+}
+
+func (b *bench) issue(t *testing.T) http.HandlerFunc {
+	t.Helper()
+	return func(w http.ResponseWriter, _ *http.Request) {
+		b.issuer.mu.Lock()
+		b.sequence++
+		n := b.sequence
+		b.issuer.mu.Unlock()
+		reply(w, http.StatusOK, map[string]any{"access_token": fmt.Sprintf("token-%d", n), "token_type": "DPoP", "expires_in": 300})
+	}
+}
+
+// demand lets pass what has the nonce, and answers use_dpop_nonce to the rest.
+func demand(t *testing.T, status int, nonce *string, next http.HandlerFunc) http.HandlerFunc {
+	t.Helper()
+	return func(w http.ResponseWriter, r *http.Request) {
+		proof := readJWT(t, r.Header.Get("DPoP"), nil)
+		if *nonce == "" || proof.text("nonce") == *nonce {
+			next(w, r)
+			return
+		}
+		w.Header().Set("DPoP-Nonce", *nonce)
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce", algs="ES256"`)
+		}
+		reply(w, status, map[string]string{"error": "use_dpop_nonce"})
+	}
+}
+
+// ask returns a pointer to a nonce.
+func ask(nonce string) *string { return &nonce }
+
+// nonces returns the nonces in proofs.
+func nonces(proofs []jwt) []string {
+	var all []string
+	for _, proof := range proofs {
+		all = append(all, proof.text("nonce"))
+	}
+	return all
+}
+
+func wantNonces(t *testing.T, proofs []jwt, want ...string) {
+	t.Helper()
+	if got := nonces(proofs); !slices.Equal(got, want) {
+		t.Errorf("nonces sent: %q, want %q", got, want)
+	}
+	wantFresh(t, proofs)
+}
+
+// TestC03 is row C03 of STANDARDS 7.13: one retry with the nonce and a new jti, at the issuer and at the API.
+func TestC03(t *testing.T) {
+	t.Parallel()
+	t.Run("C03 issuer", func(t *testing.T) {
+		nonce := ask("one")
+		key := newKey()
+		b := newBench(t, nonce, ask(""), func(c *client.Config) { c.Credential = client.PrivateKey(key) })
+		wantToken(t, b.source, "token-1")
+		wantNonces(t, proofs(t, b.issuer.headers), "", "one")
+		var assertions []jwt
+		for _, form := range b.forms {
+			assertions = append(assertions, readJWT(t, form.Get("client_assertion"), key.Public()))
+		}
+		wantFresh(t, assertions)
+	})
+	t.Run("C03 issuer, the nonce is kept for the next token", func(t *testing.T) {
+		nonce := ask("one")
+		b := newBench(t, nonce, ask(""))
+		first := token(t, b.source)
+		b.source.Invalidate(first)
+		wantToken(t, b.source, "token-2")
+		wantNonces(t, proofs(t, b.issuer.headers), "", "one", "one")
+	})
+	t.Run("C03 issuer, a nonce that changes", func(t *testing.T) {
+		nonce := ask("one")
+		b := newBench(t, nonce, ask(""))
+		first := token(t, b.source)
+		*nonce = "two"
+		b.source.Invalidate(first)
+		wantToken(t, b.source, "token-2")
+		wantNonces(t, proofs(t, b.issuer.headers), "", "one", "one", "two")
+	})
+	t.Run("C03 issuer, use_dpop_nonce for ever", func(t *testing.T) {
+		b := newBench(t, ask(""), ask(""))
+		n := 0
+		b.answer(func(w http.ResponseWriter, r *http.Request) {
+			n++
+			w.Header().Set("DPoP-Nonce", fmt.Sprint("nonce-", n))
+			refuse(400, "use_dpop_nonce", "")(w, r)
+		})
+		_, err := b.source.Token(t.Context())
+		wantError(t, err, "the nonce that the server gives is not the one that it takes")
+		wantAsked(t, b.issuer, 2)
+	})
+	t.Run("C03 issuer, use_dpop_nonce without one", func(t *testing.T) {
+		b := newBench(t, ask(""), ask(""))
+		b.answer(refuse(400, "use_dpop_nonce", ""))
+		if _, err := b.source.Token(t.Context()); !errors.Is(err, oauth.UseDPoPNonce) {
+			t.Errorf("error is %v", err)
+		}
+		wantAsked(t, b.issuer, 1)
+	})
+	t.Run("C03 API", func(t *testing.T) {
+		b := newBench(t, ask(""), ask("one"))
+		wantStatus(t, b.source.Client(), api+"/orders", 200)
+		wantStatus(t, b.source.Client(), api+"/orders/7", 200)
+		wantNonces(t, proofs(t, b.headers), "", "one", "one")
+		b.api.wantTokens(t, "DPoP token-1", "DPoP token-1", "DPoP token-1")
+		wantAsked(t, b.issuer, 1)
+	})
+	t.Run("C03 API, use_dpop_nonce for ever", func(t *testing.T) {
+		b := newBench(t, ask(""), ask(""))
+		b.api.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("DPoP-Nonce", "one")
+			w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		wantStatus(t, b.source.Client(), api, 401)
+		wantNonces(t, proofs(t, b.headers), "", "one")
+		wantAsked(t, b.issuer, 1)
+	})
+	t.Run("C03 API, a body that can be sent again", func(t *testing.T) {
+		b := newBench(t, ask(""), ask("one"))
+		status, _, err := send(t, b.source.Client(), http.MethodPost, api, strings.NewReader("order"))
+		if want := []string{"order", "order"}; status != 200 || err != nil || !slices.Equal(b.api.bodies, want) {
+			t.Errorf("got %d (%v) and bodies %q, want %q", status, err, b.api.bodies, want)
+		}
+		wantNonces(t, proofs(t, b.headers), "", "one")
+	})
+	t.Run("C03 API, a body that cannot", func(t *testing.T) {
+		b := newBench(t, ask(""), ask("one"))
+		for _, want := range []int{401, 200} { // the first one brings the nonce for the next
+			status, _, err := send(t, b.source.Client(), http.MethodPost, api, io.MultiReader(strings.NewReader("order")))
+			if status != want || err != nil {
+				t.Errorf("got %d (%v), want %d", status, err, want)
+			}
+		}
+		wantNonces(t, proofs(t, b.headers), "", "one")
+	})
+	t.Run("C03, C01 API, a nonce and then a new token", func(t *testing.T) {
+		b := newBench(t, ask(""), ask("one"))
+		good := b.api.answer
+		b.api.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "DPoP token-1" && readJWT(t, r.Header.Get("DPoP"), nil).text("nonce") == "one" {
+				w.Header().Set("WWW-Authenticate", `DPoP error="invalid_token"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			good(w, r)
+		}
+		status, _, err := send(t, b.source.Client(), http.MethodPost, api, strings.NewReader("order"))
+		if status != 200 || err != nil || !slices.Equal(b.api.bodies, []string{"order", "order", "order"}) {
+			t.Errorf("got %d (%v) and bodies %q", status, err, b.api.bodies)
+		}
+		b.api.wantTokens(t, "DPoP token-1", "DPoP token-1", "DPoP token-2")
+		wantNonces(t, proofs(t, b.headers), "", "one", "one")
+	})
+	t.Run("C03 each answer can bring another nonce", func(t *testing.T) {
+		b := newBench(t, ask(""), ask(""))
+		statuses, n := []int{200, 204, 403, 404}, 0
+		b.api.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("DPoP-Nonce", fmt.Sprint("nonce-", n+1))
+			w.WriteHeader(statuses[n])
+			n++
+		}
+		for _, status := range statuses {
+			wantStatus(t, b.source.Client(), api, status)
+		}
+		wantNonces(t, proofs(t, b.headers), "", "nonce-1", "nonce-2", "nonce-3")
+	})
+	t.Run("C03 each server has nonces of its own", separateNonces)
+	t.Run("C03 nonces that no server gives", strangeNonces)
+}
+
+// separateNonces checks that a nonce goes to the server that gave it, and an issuer and an API at one origin are two.
+func separateNonces(t *testing.T) {
+	b := newBench(t, ask("of-issuer"), ask(""), func(c *client.Config) {
+		c.Resource, c.AllowHosts = issuerURL+"/admin", []string{"one.example", "two.example"}
+	})
+	var one, two, admin []http.Header
+	keep := func(into *[]http.Header, nonce string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			*into = append(*into, r.Header.Clone())
+			w.Header().Set("DPoP-Nonce", nonce)
+		})
+	}
+	b.net["one.example"], b.net["two.example"] = keep(&one, "of-one"), keep(&two, "of-two")
+	mux := http.NewServeMux()
+	mux.Handle("/", b.issuer)
+	mux.Handle("/admin", keep(&admin, "of-admin"))
+	b.net["as.example"] = mux
+	c := b.source.Client()
+	for range 2 {
+		for _, address := range []string{"https://one.example/a", "https://ONE.example:443/b", "https://two.example/", issuerURL + "/admin"} {
+			wantStatusAt(t, b.net, c, address)
+		}
+	}
+	b.source.Invalidate(token(t, b.source))
+	token(t, b.source)
+	wantNonces(t, proofs(t, one), "", "of-one", "of-one", "of-one")
+	wantNonces(t, proofs(t, two), "", "of-two")
+	wantNonces(t, proofs(t, admin), "", "of-admin")
+	wantNonces(t, proofs(t, b.issuer.headers), "", "of-issuer", "of-issuer")
+}
+
+// wantStatusAt is wantStatus for an address that the network may know by another spelling.
+func wantStatusAt(t *testing.T, n network, c *http.Client, address string) {
+	t.Helper()
+	if strings.Contains(address, "ONE") {
+		n["ONE.example:443"] = n["one.example"]
+	}
+	wantStatus(t, c, address, http.StatusOK)
+}
+
+// strangeNonces checks that what cannot be a nonce is not repeated to anybody.
+func strangeNonces(t *testing.T) {
+	for name, values := range map[string][]string{
+		"two": {"one", "two"}, "empty": {""}, "quote": {`a"b`}, "escape": {`a\b`}, "space": {"a b"}, "not ASCII": {"é"}, "long": {strings.Repeat("a", 513)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, ask(""), ask(""))
+			b.api.answer = func(w http.ResponseWriter, _ *http.Request) { w.Header()["Dpop-Nonce"] = values }
+			wantStatus(t, b.source.Client(), api, 200)
+			wantStatus(t, b.source.Client(), api, 200)
+			wantNonces(t, proofs(t, b.headers), "", "")
+		})
+	}
+}
+
+// TestTypeOfDPoPToken holds row C05 for a client that asks for bound tokens: it never takes one that is not.
+func TestTypeOfDPoPToken(t *testing.T) {
+	t.Parallel()
+	for tokenType, want := range map[string]string{
+		"DPoP": "", "dpop": "", "DPOP": "", "dPoP": "",
+		"Bearer": "is not bound to the key, and is not used; check that the server supports DPoP", "bearer": "is not used", "BEARER": "is not used",
+		"MAC": "can only use DPoP", "": "can only use DPoP", "DPoP ": "can only use DPoP",
+	} {
+		t.Run("C05 DPoP asked for, token_type "+tokenType, func(t *testing.T) {
+			b := newBench(t, ask(""), ask(""))
+			b.answer(func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, http.StatusOK, map[string]any{"access_token": "a", "token_type": tokenType, "expires_in": 300})
+			})
+			got, err := b.source.Token(t.Context())
+			if want == "" && (err != nil || got.Type != oauth.DPoP) {
+				t.Errorf("token %v, error %v, want a DPoP token", got, err)
+			}
+			if want != "" {
+				wantError(t, err, "token_type", want)
+			}
+		})
+	}
+	t.Run("C05 DPoP not asked for", func(t *testing.T) {
+		i, _, s := start(t)
+		i.token = raw(http.StatusOK, "application/json", `{"access_token":"a","token_type":"DPoP"}`)
+		_, err := s.Token(t.Context())
+		wantError(t, err, "unless DPoP is in its configuration")
+	})
+}
+
+// TestProof checks what proofs say, and that a token without DPoP has none.
+func TestProof(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ask(""), ask(""))
+	r := request(t.Context(), api+"/a%2Fb/c?x=y#z")
+	r.Header.Set("DPoP", "the caller's")
+	response, err := b.source.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	atAPI, atIssuer := proofs(t, b.headers)[0], proofs(t, b.issuer.headers)[0]
+	for _, check := range []struct{ name, got, want string }{
+		{"htm at the API", atAPI.text("htm"), "POST"}, {"htu at the API", atAPI.text("htu"), api + "/a%2Fb/c"},
+		{"htm at the issuer", atIssuer.text("htm"), "POST"}, {"htu at the issuer", atIssuer.text("htu"), issuerURL + "/token"},
+		{"typ", fmt.Sprint(atAPI.header["typ"]), "dpop+jwt"}, {"alg", fmt.Sprint(atAPI.header["alg"]), "ES256"},
+		{"the header of the request", r.Header.Get("DPoP"), "the caller's"},
+	} {
+		if check.got != check.want {
+			t.Errorf("%s is %q, want %q", check.name, check.got, check.want)
+		}
+	}
+	if fmt.Sprint(atAPI.header["jwk"]) != fmt.Sprint(atIssuer.header["jwk"]) {
+		t.Error("issuer and API were shown two keys")
+	}
+	wantStatus(t, b.source.Client(), api, 200)
+	if got := proofs(t, b.headers[1:])[0].text("htu"); got != api+"/" {
+		t.Errorf("htu of an empty path is %q, want %q", got, api+"/")
+	}
+
+	i, n, s := start(t)
+	a := &bench{api: &apiServer{}}
+	n["api.example"] = a
+	r = request(t.Context(), api)
+	r.Header.Set("DPoP", "the caller's")
+	if response, err = s.Client().Do(r); err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if len(i.headers[0].Values("DPoP"))+len(a.headers[0].Values("DPoP")) != 0 {
+		t.Error("a bearer token travels with a proof")
+	}
+}
+
+// TestDPoPKey checks keys that the caller brings.
+func TestDPoPKey(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{"ES256", "PS256", "EdDSA"} {
+		key := keyFor(algorithm)
+		file := writeKey(t, key)
+		b := newBench(t, ask(""), ask(""), func(c *client.Config) {
+			c.DPoP, c.DPoPKey = false, client.PrivateKeyFile(file)
+		})
+		write(t, file, string(keyPEM(newKey()))) // tokens stay with the key that they are bound to
+		wantStatus(t, b.source.Client(), api, 200)
+		for _, header := range append(b.headers, b.issuer.headers...) {
+			proof := readJWT(t, header.Get("DPoP"), key.Public())
+			if got := proof.header["alg"]; got != algorithm {
+				t.Errorf("alg is %v, want %s", got, algorithm)
+			}
+		}
+	}
+}
+
+// TestAuthorize checks what is there for callers who send requests themselves.
+func TestAuthorize(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ask(""), ask("one"))
+	token := token(t, b.source)
+	for n, want := range []int{401, 200} {
+		r := request(t.Context(), api+"/orders")
+		if err := token.Authorize(r); err != nil {
+			t.Fatal(err)
+		}
+		response, err := b.net.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := token.Learn(response); response.StatusCode != want || again != (n == 0) {
+			t.Errorf("request %d: %d, again %v", n, response.StatusCode, again)
+		}
+	}
+	b.api.wantTokens(t, "DPoP token-1", "DPoP token-1")
+	wantNonces(t, proofs(t, b.headers), "", "one")
+
+	elsewhere := request(t.Context(), "https://evil.example/")
+	if err := token.Authorize(elsewhere); err == nil || len(elsewhere.Header) != 0 {
+		t.Errorf("error %v, headers %v: want an error and none", err, elsewhere.Header)
+	}
+	if token.Learn(&http.Response{StatusCode: 401, Header: http.Header{"Dpop-Nonce": {"two"}}}) {
+		t.Error("an answer to nothing is worth another request")
+	}
+
+	_, _, s := start(t)
+	bearer, err := s.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &http.Request{URL: must(http.NewRequest(http.MethodGet, api, nil)).URL}
+	if err := bearer.Authorize(r); err != nil || r.Header.Get("Authorization") != "Bearer token-1" || r.Header.Get("DPoP") != "" {
+		t.Errorf("error %v, headers %v", err, r.Header)
+	}
+	refused := &http.Response{Request: r, StatusCode: 401, Header: http.Header{"Dpop-Nonce": {"two"}, "Www-Authenticate": {`DPoP error="use_dpop_nonce"`}}}
+	if bearer.Learn(refused) {
+		t.Error("a bearer token is worth another request with a nonce")
+	}
+}
+
+// TestRefusedDPoP holds row C01 for DPoP tokens: which refusals another token cures.
+func TestRefusedDPoP(t *testing.T) {
+	t.Parallel()
+	for challenge, want := range map[string]int{
+		`DPoP error="invalid_token", algs="ES256"`: 2, `dpop algs="ES256"`: 2, `Bearer, DPoP error="invalid_token"`: 2,
+		`DPoP error="invalid_dpop_proof"`: 1, `Bearer error="invalid_token"`: 1, `DPoP error="insufficient_scope", Bearer`: 1,
+		`DPoP error="use_dpop_nonce"`: 1, // with no nonce to use
+	} {
+		t.Run("C01 "+challenge, func(t *testing.T) {
+			b := newBench(t, ask(""), ask(""))
+			b.api.answer = refuseToken(challenge)
+			wantStatus(t, b.source.Client(), api, 401)
+			if got := len(b.headers); got != want {
+				t.Errorf("the API was asked %d times, want %d", got, want)
+			}
+			wantFresh(t, proofs(t, b.headers))
+		})
+	}
+}
