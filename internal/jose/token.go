@@ -68,9 +68,9 @@ func Parse(compact string) (*Token, error) {
 
 func (t *Token) readHeader(data []byte) error {
 	var header struct {
-		Type      string          `json:"typ"`
+		Type      text            `json:"typ"`
 		Algorithm string          `json:"alg"`
-		KeyID     string          `json:"kid"`
+		KeyID     text            `json:"kid"`
 		Critical  json.RawMessage `json:"crit"`
 		B64       json.RawMessage `json:"b64"`
 	}
@@ -83,9 +83,20 @@ func (t *Token) readHeader(data []byte) error {
 	if !Known(header.Algorithm) {
 		return fmt.Errorf("%w: algorithm is not allowed", ErrMalformed)
 	}
-	t.Type = strings.TrimPrefix(strings.ToLower(header.Type), "application/")
-	t.Algorithm, t.KeyID = header.Algorithm, header.KeyID
+	t.Type = strings.TrimPrefix(strings.ToLower(string(header.Type)), "application/")
+	t.Algorithm, t.KeyID = header.Algorithm, string(header.KeyID)
 	return nil
+}
+
+// A text is a string that is there or not. For the decoder, null would be a string too: a key ID that names no key would
+// be none at all.
+type text string
+
+func (t *text) UnmarshalJSON(data []byte) error {
+	if len(data) == 0 || data[0] != '"' {
+		return errors.New("a string was expected")
+	}
+	return json.Unmarshal(data, (*string)(t))
 }
 
 // Verify checks the signature with key. The algorithm is the key's, never the token's choice (RFC 8725, 3.1).

@@ -63,6 +63,8 @@ func TestParseRefuses(t *testing.T) {
 		"b64 false":                    withHeader(`{"alg":"ES256","b64":false}`),
 		"b64 true":                     withHeader(`{"alg":"ES256","b64":true}`),
 		"kid a number":                 withHeader(`{"alg":"ES256","kid":1}`),
+		"kid null":                     withHeader(`{"alg":"ES256","kid":null}`),
+		"typ null":                     withHeader(`{"alg":"ES256","typ":null}`),
 		"header deeper than 32":        withHeader(`{"alg":"ES256","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`),
 		"header deeper, never closed":  withHeader(`{"alg":"ES256","x":` + strings.Repeat("[", 10_000)),
 	} {
