@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +21,7 @@ func newClient() *cobra.Command {
 	}
 	var as operatorFlag
 	as.flags(cmd)
-	cmd.AddCommand(newClientCreate(&as), newClientList(&as), newClientShow(&as), newClientDelete(&as),
+	cmd.AddCommand(newClientCreate(&as), newClientList(&as), newClientShow(&as), newClientUpdate(&as), newClientKey(&as), newClientDelete(&as),
 		newClientState(&as, "suspend", "Suspend a client: no new tokens, and those it has are inactive", (*adminapi.Caller).SuspendClient),
 		newClientState(&as, "resume", "Let a suspended client have tokens again", (*adminapi.Caller).ResumeClient))
 	return cmd
@@ -76,58 +74,11 @@ func newClientList(as *operatorFlag) *cobra.Command {
 				return err
 			}
 			all = append(all, client)
-			rows = append(rows, []string{client.ClientName, client.ID, status(client), describeGrants(client)})
+			rows = append(rows, []string{client.ClientName, client.ID, status(client), client.TokenEndpointAuthMethod, describeGrants(client)})
 		}
-		return writeList(cmd.OutOrStdout(), *asJSON, all, []string{"NAME", "CLIENT ID", "STATUS", "MAY"}, rows)
+		return writeList(cmd.OutOrStdout(), *asJSON, all, []string{"NAME", "CLIENT ID", "STATUS", "METHOD", "MAY"}, rows)
 	}
 	return cmd
-}
-
-func newClientShow(as *operatorFlag) *cobra.Command {
-	cmd := &cobra.Command{Use: "show NAME", Short: "Show a client", Example: "  writ client show billing", Args: exactArgs("NAME")}
-	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
-		if err != nil {
-			return err
-		}
-		client, err := admin.Client(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		return showClient(cmd.OutOrStdout(), *asJSON, client)
-	}
-	return cmd
-}
-
-func showClient(out io.Writer, asJSON bool, client adminapi.Client) error {
-	if asJSON {
-		return writeJSON(out, client)
-	}
-	ttl := ""
-	if client.TokenTTLSeconds > 0 {
-		ttl = (time.Duration(client.TokenTTLSeconds) * time.Second).String()
-	}
-	fields := []string{
-		"name", client.ClientName, "client ID", client.ID, "status", status(client), "method", client.TokenEndpointAuthMethod,
-		"token life", ttl, "created", client.Created.Local().Format(time.DateTime), "updated", client.Updated.Local().Format(time.DateTime),
-	}
-	for _, secret := range client.Secrets {
-		life := "does not expire"
-		if !secret.Expires.IsZero() {
-			life = "expires " + secret.Expires.Local().Format(time.DateTime)
-		}
-		fields = append(fields, "secret", secret.ID+", made "+secret.Created.Local().Format(time.DateTime)+", "+life)
-	}
-	for _, grant := range client.Grants {
-		defaults := "no default"
-		if len(grant.Defaults) > 0 {
-			defaults = "by default " + strings.Join(grant.Defaults, " ")
-		}
-		fields = append(fields, "may", strings.Join(grant.Scopes, " ")+" at "+grant.Resource+" ("+defaults+")")
-	}
-	fields = append(fields, "roles", strings.Join(client.Roles, " "), "introspects for", strings.Join(client.ResourceServerFor, " "))
-	return writeFields(out, fields...)
 }
 
 func newClientDelete(as *operatorFlag) *cobra.Command {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,31 +10,36 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/oauth"
 )
 
 // registration is what writ client create is told.
 type registration struct {
-	resource, scope, defaults, authMethod string
-	roles, serves                         []string
-	ttl                                   time.Duration
-	env                                   string
+	resource, scope, defaults string
+	auth                      authentication
+	roles, serves             []string
+	ttl                       time.Duration
+	env                       string
 }
 
 func newClientCreate(as *operatorFlag) *cobra.Command {
 	var r registration
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Register a client; its secret is shown this once",
-		Long: `Register a client that may ask for scopes of a resource, or that has roles. Its secret is
-shown this once; only a hash of it is kept.
+		Short: "Register a client; its secret, if it has one, is shown this once",
+		Long: `Register a client that may ask for scopes of a resource, or that has roles. It proves who it
+is by a secret, which is shown this once; by a key, of which only the public half is given
+(private_key_jwt); or by a certificate (tls_client_auth, self_signed_tls_client_auth).
 
 With --env FILE the client's variables are written to a file (mode 0600) for a shell to
-source, and the secret is not shown.`,
+source, and the secret is not shown. Beside the public half in NAME.pub or NAME.crt, the
+private one in NAME.key is found by itself.`,
 		Example: `  writ client create billing --resource https://api.example.com --scope "orders:read"
   writ client create billing --role clerk --env billing.env
-  writ client create orders-api --resource-server https://api.example.com   # to introspect`,
+  writ client create orders-api --resource-server https://api.example.com   # to introspect
+  writ client create billing --role clerk --public-key billing.pub --dpop
+  writ client create billing --role clerk --jwks-uri https://billing.example.com/jwks.json
+  writ client create billing --role clerk --san-dns billing.example.com --bind-certificate`,
 		Args: exactArgs("NAME"),
 	}
 	flags := cmd.Flags()
@@ -44,11 +48,10 @@ source, and the secret is not shown.`,
 	flags.StringVar(&r.defaults, "default-scope", "", "`SCOPES` when it asks for none: all of them, or \"-\" for none")
 	flags.StringArrayVar(&r.roles, "role", nil, "role that it has, by `NAME`; may be repeated")
 	flags.StringArrayVar(&r.serves, "resource-server", nil, "`URI` of a resource whose API introspects as it; may be repeated")
-	flags.StringVar(&r.authMethod, "auth-method", oauth.ClientSecretBasic, "`METHOD`: client_secret_basic or client_secret_post\n")
+	r.auth.flags(cmd, "what the flags below are for, or a secret (basic)")
 	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
-	flags.StringVar(&r.env, "env", "", "write its variables, secret included, to this `FILE`")
+	flags.StringVar(&r.env, "env", "", "write its variables, any secret included, to this `FILE`")
 	_ = cmd.MarkFlagFilename("env") // fails only for a flag that is not there
-	complete(cmd, "auth-method", oauth.ClientSecretBasic, oauth.ClientSecretPost)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		metadata, err := r.metadata(args[0])
@@ -81,8 +84,10 @@ source, and the secret is not shown.`,
 
 func (r *registration) metadata(name string) (oauth.ClientMetadata, error) {
 	metadata := oauth.ClientMetadata{
-		ClientName: name, TokenEndpointAuthMethod: r.authMethod, Roles: r.roles, ResourceServerFor: r.serves,
-		TokenTTLSeconds: int64(r.ttl / time.Second),
+		ClientName: name, Roles: r.roles, ResourceServerFor: r.serves, TokenTTLSeconds: int64(r.ttl / time.Second),
+	}
+	if err := r.auth.apply(&metadata); err != nil {
+		return metadata, err
 	}
 	switch {
 	case r.resource != "" && r.scope != "":
@@ -118,42 +123,5 @@ func (r *registration) checkEnv() error {
 	if info, statErr := os.Stat(r.env); statErr == nil && info.IsDir() {
 		err = errors.Join(err, fmt.Errorf("--env %s is a directory", r.env))
 	}
-	return err
-}
-
-// keep writes the client's variables to a file, and says so without the secret.
-func (r *registration) keep(out io.Writer, asJSON bool, made adminapi.Registered, issuer string) error {
-	pairs := []string{"WRIT_ISSUER", issuer, "WRIT_CLIENT_ID", made.ID, "WRIT_CLIENT_SECRET", made.Secret.Reveal(), "WRIT_AUTH_METHOD", made.TokenEndpointAuthMethod}
-	if r.resource != "" {
-		pairs = append(pairs, "WRIT_RESOURCE", r.resource)
-	}
-	path, err := filepath.Abs(r.env)
-	if err != nil {
-		return err
-	}
-	if err := writeEnvironment(path, pairs...); err != nil {
-		return err
-	}
-	if asJSON {
-		return writeJSON(out, made.Client)
-	}
-	_, err = fmt.Fprintf(out, "Registered %s. Its variables, secret included, are in %s.\n\nA first token:\n\n  . %s\n  writ token\n",
-		made.ID, r.env, sourceable(r.env))
-	return err
-}
-
-// show prints the client, its secret this once, and the commands to a first token.
-func (r *registration) show(out io.Writer, made adminapi.Registered, issuer string) error {
-	paint := paletteFor(out)
-	fmt.Fprintln(out, paint.bold("Registered. The secret is shown this once; only a hash of it is kept."))
-	fmt.Fprintln(out)
-	if err := writeFields(out, "client ID", made.ID, "secret", made.Secret.Reveal(), "method", made.TokenEndpointAuthMethod, "may", describeGrants(made.Client)); err != nil {
-		return err
-	}
-	credentials := `-u "` + made.ID + `:$SECRET"`
-	if made.TokenEndpointAuthMethod == oauth.ClientSecretPost {
-		credentials = "-d client_id=" + made.ID + ` -d "client_secret=$SECRET"`
-	}
-	_, err := fmt.Fprintf(out, "\nA first token, with the secret in SECRET:\n\n  curl %s -d grant_type=client_credentials %s/token\n", credentials, issuer)
 	return err
 }

@@ -19,6 +19,7 @@ var noJSON = map[string]string{
 	"writ completion": "prints a script",
 	"writ help":       "prints help",
 	"writ client":     "prints help",
+	"writ client key": "prints help",
 	"writ resource":   "prints help",
 	"writ role":       "prints help",
 	"writ key":        "prints help",

@@ -37,7 +37,8 @@ The exit code is 1 when the API answers with 400 or above; what a refusal means 
 standard error.`,
 		Example: `  writ curl http://127.0.0.1:8082/orders
   writ curl -X POST -d '{"item":"book"}' http://127.0.0.1:8082/orders
-  writ curl -v --scope orders:read http://127.0.0.1:8082/orders`,
+  writ curl -v --scope orders:read http://127.0.0.1:8082/orders
+  writ curl --dpop --private-key billing.key http://127.0.0.1:8082/orders`,
 		Args: exactArgs("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.run(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -63,9 +64,9 @@ func (c *call) run(ctx context.Context, address string, out, errOut io.Writer) e
 	if err != nil {
 		return err
 	}
-	transport := &client.Transport{Source: source}
+	transport := source.Client().Transport.(*client.Transport) // which presents the client's certificate, if there is one
 	if c.verbose {
-		transport.Base = narrator{out: errOut, paint: paletteFor(errOut)}
+		transport.Base = narrator{out: errOut, paint: paletteFor(errOut), base: transport.Base}
 	}
 	response, err := transport.RoundTrip(request)
 	if err != nil {

@@ -1,17 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,149 +15,66 @@ import (
 )
 
 func newDemo() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole flow once, and exit",
 		Long: `Start a server and an API on free ports of this machine, go through the whole flow with
 real requests, show each of them, and leave nothing behind: register, token, 200, no token
 401, wrong scope 403, key rotated and still 200, client suspended and refused.
 
+With --fapi2 the same with keys instead of secrets, under the FAPI 2.0 Security Profile:
+a token that is bound to a key, and what becomes of who steals it.
+
 It exits with 1 if any answer is not the one expected.`,
-		Example: "  writ demo",
+		Example: "  writ demo\n  writ demo --fapi2",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			dir, err := os.MkdirTemp("", "writ-demo-")
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-			d, err := startDev(cmd.Context(), dir, 0, slog.New(slog.DiscardHandler))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close()) }()
-			out := cmd.OutOrStdout()
-			story := &demo{dev: d, narrator: narrator{out: out, paint: paletteFor(out), brief: true}}
-			return story.tell(cmd.Context())
-		},
 	}
+	fapi2 := cmd.Flags().Bool("fapi2", false, "with keys instead of secrets, and a thief")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *fapi2 {
+			return tellStory(cmd.Context(), cmd.OutOrStdout(), profileFAPI2, func(s *story) error {
+				return (&fapi2Demo{story: s}).tell(cmd.Context())
+			})
+		}
+		return tellStory(cmd.Context(), cmd.OutOrStdout(), "", func(s *story) error {
+			return (&demo{story: s}).tell(cmd.Context())
+		})
+	}
+	return cmd
 }
 
-// A demo tells the flow in steps. Each step makes a real request and fails if the answer is not what it should be.
+// A demo is the story of a secret and a bearer token.
 type demo struct {
-	*dev
-	narrator narrator
-
-	step      int
-	exchanges int    // shown in this step
-	caption   string // of the next exchange
-	billing   struct{ ID, secret string }
-	token     string
+	*story
+	billing struct{ ID, secret string }
+	token   string
 }
 
 func (d *demo) tell(ctx context.Context) error {
-	paint := d.narrator.paint
-	out := d.narrator.out
-	fmt.Fprintf(out, "%s\n\n", paint.bold("Writ, the whole flow"))
-	if err := writeFields(out, "  issuer", d.issuer, "  admin API", d.operator.credential.Admin, "  an API to protect", d.apiURL); err != nil {
+	err := d.story.tell(ctx, "Writ, the whole flow",
+		step{"An operator registers a client that may read orders, and no more", d.register},
+		step{"The client asks for a token", d.askToken},
+		step{"It calls the API with the token", d.call},
+		step{"Someone calls without a token", d.callWithout},
+		step{"The client tries what it was not granted", d.callBeyond},
+		step{"The operator rotates the signing key", d.rotate},
+		step{"The operator suspends the client", d.suspend})
+	if err != nil {
 		return err
 	}
-	for _, step := range []struct {
-		title string
-		run   func(context.Context) error
-	}{
-		{"An operator registers a client that may read orders, and no more", d.register},
-		{"The client asks for a token", d.askToken},
-		{"It calls the API with the token", d.call},
-		{"Someone calls without a token", d.callWithout},
-		{"The client tries what it was not granted", d.callBeyond},
-		{"The operator rotates the signing key", d.rotate},
-		{"The operator suspends the client", d.suspend},
-	} {
-		d.step++
-		d.exchanges = 0
-		fmt.Fprintf(out, "\n%s\n\n", paint.bold(fmt.Sprintf("%d  %s", d.step, step.title)))
-		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("step %d: %w", d.step, err)
-		}
-	}
-	fmt.Fprintf(out, "\n%s\n\nNext: %s keeps this running for you; the README has an API of your own.\n",
-		paint.green("✓ All as it should be."), paint.bold(program()+" dev"))
-	return nil
+	_, err = fmt.Fprintf(d.narrator.out, "\nNext: %s keeps this running for you; the README has an API of your own.\n",
+		d.narrator.paint.bold(program()+" dev"))
+	return err
 }
 
-// program is how this program was called, so that what it says to type next works as well.
-func program() string {
-	if strings.ContainsRune(os.Args[0], filepath.Separator) {
-		return os.Args[0]
-	}
-	return "writ"
-}
-
-// showing sets which members of JSON answers are shown from here on; all, without any.
-func (d *demo) showing(members ...string) { d.narrator.only = members }
-
-func (d *demo) register(ctx context.Context) error {
+func (d *demo) register(ctx context.Context) (err error) {
 	d.showing("client_id", "client_secret")
 	defer d.showing()
-	status, body, err := d.asOperator(ctx, "/admin/v1/clients", oauth.ClientMetadata{
+	d.billing.ID, d.billing.secret, err = d.story.register(ctx, oauth.ClientMetadata{
 		ClientName: "billing",
 		Grants:     []oauth.Grant{{Resource: d.apiURL, Scopes: []string{scopeRead}, Defaults: []string{scopeRead}}},
 	})
-	if err != nil {
-		return err
-	}
-	var made struct {
-		ID     string `json:"client_id"`
-		Secret string `json:"client_secret"`
-	}
-	if err := json.Unmarshal(body, &made); err != nil {
-		return err
-	}
-	d.billing.ID, d.billing.secret = made.ID, made.Secret
-	return expect(status, http.StatusCreated)
-}
-
-// asOperator makes a request of the admin API with the operator's token.
-func (d *demo) asOperator(ctx context.Context, path string, body any) (int, []byte, error) {
-	token, err := d.operator.source.Token(ctx)
-	if err != nil {
-		return 0, nil, err
-	}
-	data := []byte{}
-	if body != nil {
-		if data, err = json.Marshal(body); err != nil {
-			return 0, nil, err
-		}
-	}
-	return d.send(ctx, http.MethodPost, d.operator.credential.Admin+path, "application/json", data, "Bearer "+token.AccessToken())
-}
-
-func (d *demo) send(ctx context.Context, method, address, contentType string, body []byte, authorization string) (int, []byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	if len(body) > 0 {
-		request.Header.Set("Content-Type", contentType)
-	}
-	if authorization != "" {
-		request.Header.Set("Authorization", authorization)
-	}
-	if d.exchanges++; d.exchanges > 1 {
-		fmt.Fprintln(d.narrator.out)
-	}
-	if d.caption != "" {
-		fmt.Fprintln(d.narrator.out, "  "+d.narrator.paint.dim(d.caption))
-		d.caption = ""
-	}
-	response, err := d.narrator.RoundTrip(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	return response.StatusCode, answer, err
+	return err
 }
 
 func (d *demo) askToken(ctx context.Context) error {
@@ -180,8 +92,9 @@ func (d *demo) requestToken(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(d.billing.ID, d.billing.secret)
-	status, body, err := d.send(ctx, http.MethodPost, d.issuer+"/token", "application/x-www-form-urlencoded", []byte(form), request.Header.Get("Authorization"))
+	status, body, err := d.send(request)
 	if err != nil || status != http.StatusOK {
 		return status, err
 	}
@@ -191,18 +104,29 @@ func (d *demo) requestToken(ctx context.Context) (int, error) {
 	return status, err
 }
 
-func (d *demo) get(ctx context.Context, authorization string, want int) error {
-	status, _, err := d.send(ctx, http.MethodGet, d.apiURL+"/orders", "", nil, authorization)
+// api makes a request of the API, with the token unless that is "".
+func (d *demo) api(ctx context.Context, method, token string, body any, want int) error {
+	request, err := jsonRequest(ctx, method, d.apiURL+"/orders", body)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	status, _, err := d.send(request)
 	return errors.Join(err, expect(status, want))
 }
 
-func (d *demo) call(ctx context.Context) error { return d.get(ctx, "Bearer "+d.token, http.StatusOK) }
+func (d *demo) call(ctx context.Context) error {
+	return d.api(ctx, http.MethodGet, d.token, nil, http.StatusOK)
+}
 
-func (d *demo) callWithout(ctx context.Context) error { return d.get(ctx, "", http.StatusUnauthorized) }
+func (d *demo) callWithout(ctx context.Context) error {
+	return d.api(ctx, http.MethodGet, "", nil, http.StatusUnauthorized)
+}
 
 func (d *demo) callBeyond(ctx context.Context) error {
-	status, _, err := d.send(ctx, http.MethodPost, d.apiURL+"/orders", "application/json", []byte(`{"item":"quill"}`), "Bearer "+d.token)
-	return errors.Join(err, expect(status, http.StatusForbidden))
+	return d.api(ctx, http.MethodPost, d.token, map[string]string{"item": "quill"}, http.StatusForbidden)
 }
 
 func (d *demo) rotate(ctx context.Context) error {
@@ -233,18 +157,4 @@ func (d *demo) suspend(ctx context.Context) error {
 	d.showing()
 	status, err = d.requestToken(ctx)
 	return errors.Join(err, expect(status, http.StatusUnauthorized))
-}
-
-func expect(status, want int) error {
-	if status != want {
-		return fmt.Errorf("the answer was %d, and should have been %d", status, want)
-	}
-	return nil
-}
-
-func expectDone(status int) error {
-	if status < 200 || status > 299 {
-		return fmt.Errorf("the answer was %d", status)
-	}
-	return nil
 }

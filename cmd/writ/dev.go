@@ -49,7 +49,7 @@ holds the demo client's variables, to be sourced by a shell.`,
 		if *verbose {
 			log = server.NewLogger(cmd.ErrOrStderr(), server.Default().Log)
 		}
-		d, err := startDev(cmd.Context(), *dir, *port, log)
+		d, err := startDev(cmd.Context(), devOptions{dir: *dir, port: *port, log: log})
 		if err != nil && cmd.Context().Err() != nil {
 			return nil // interrupted before it was ready; startDev has stopped what it started
 		}
@@ -77,12 +77,24 @@ type dev struct {
 	stopped  chan error
 }
 
-// startDev starts everything in dir, with what an earlier start left there. Port 0 takes free ports.
-func startDev(ctx context.Context, dir string, port int, log *slog.Logger) (*dev, error) {
+// devOptions say where and how a dev runs.
+type devOptions struct {
+	dir     string
+	port    int    // 0 takes free ones
+	profile string // of the server; under one there is no demo client, because that has a secret
+	log     *slog.Logger
+}
+
+// startDev starts everything in a directory, with what an earlier start left there.
+func startDev(ctx context.Context, options devOptions) (*dev, error) {
+	dir, port := options.dir, options.port
 	config := server.Default()
 	config.Data = dir
 	config.Listen, config.Admin.Listen = loopback(port, 0), loopback(port, 1)
-	running, err := server.New(ctx, config, server.Options{Logger: log})
+	if options.profile != "" {
+		config.Profile = options.profile
+	}
+	running, err := server.New(ctx, config, server.Options{Logger: options.log})
 	if err != nil {
 		return nil, explainStart(err, dir, port)
 	}
@@ -97,7 +109,11 @@ func startDev(ctx context.Context, dir string, port int, log *slog.Logger) (*dev
 		env: filepath.Join(dir, "env"), stop: stop, stopped: make(chan error, 1),
 	}
 	go func() { d.stopped <- running.Run(ctx) }()
-	if err := d.prepare(ctx, apiListener, running.AdminURL()); err != nil {
+	err = d.prepare(ctx, apiListener, running.AdminURL(), options.profile == profileFAPI2)
+	if err == nil && options.profile == "" {
+		err = d.registerClient(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
@@ -125,8 +141,9 @@ func explainStart(err error, dir string, port int) error {
 
 func beginAnew(dir string) string { return "to begin anew, with everything in it lost: rm -r " + dir }
 
-// prepare starts the demo API and registers it and its client, through the admin API as anyone would.
-func (d *dev) prepare(ctx context.Context, apiListener net.Listener, adminURL string) error {
+// prepare starts the demo API, which may take nothing but tokens that are bound to a DPoP key, and registers it through the
+// admin API as anyone would.
+func (d *dev) prepare(ctx context.Context, apiListener net.Listener, adminURL string, bound bool) error {
 	credential, err := readOperator(filepath.Join(d.dir, operatorFile))
 	if err != nil {
 		return advise(err, beginAnew(d.dir))
@@ -136,17 +153,14 @@ func (d *dev) prepare(ctx context.Context, apiListener net.Listener, adminURL st
 		return err
 	}
 	verifier, err := resource.NewVerifier(resource.Config{
-		Issuer: d.issuer, Audience: d.apiURL, Scopes: []string{scopeRead, scopeWrite},
+		Issuer: d.issuer, Audience: d.apiURL, Scopes: []string{scopeRead, scopeWrite}, RequireDPoP: bound,
 	})
 	if err != nil {
 		return err
 	}
 	d.api = &http.Server{Handler: newDemoAPI(verifier), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
 	go func() { _ = d.api.Serve(apiListener) }() // ends with http.ErrServerClosed
-	if err := d.registerAPI(ctx); err != nil {
-		return err
-	}
-	return d.registerClient(ctx)
+	return d.registerAPI(ctx)
 }
 
 // registerAPI registers the demo API, unless an earlier start did.

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -22,11 +24,13 @@ type narrator struct {
 	paint palette
 	brief bool     // leaves out headers that every exchange has
 	only  []string // members of JSON answers that are shown, and no lists; everything when empty
+
+	base http.RoundTripper // carries the requests; nil means http.DefaultTransport
 }
 
 // Headers that matter in this flow.
 var (
-	telling = []string{"Authorization", "Www-Authenticate", "Retry-After", "Allow"}
+	telling = []string{"Authorization", "Dpop", "Www-Authenticate", "Dpop-Nonce", "Retry-After", "Allow"}
 	usual   = []string{"Content-Type", "Cache-Control"}
 )
 
@@ -35,7 +39,11 @@ func (n narrator) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := n.request(r); err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultTransport.RoundTrip(r)
+	base := n.base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	response, err := base.RoundTrip(r)
 	if err != nil {
 		fmt.Fprintln(n.out, "  "+n.paint.red("no answer: "+err.Error()))
 		return nil, err
@@ -58,7 +66,7 @@ func (n narrator) request(r *http.Request) error {
 		return nil
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	fmt.Fprintln(n.out, indent(pretty(body)))
+	fmt.Fprintln(n.out, indent(prettyForm(r.Header, body)))
 	return nil
 }
 
@@ -93,10 +101,27 @@ func (n narrator) headers(header http.Header) {
 			case "Www-Authenticate": // long: one parameter a line
 				name = "WWW-Authenticate"
 				value = strings.ReplaceAll(value, `", `, "\",\n  ")
+			case "Dpop":
+				name, value = "DPoP", n.proof(value)
+			case "Dpop-Nonce":
+				name = "DPoP-Nonce"
 			}
 			fmt.Fprintln(n.out, indent(n.paint.dim(name+":")+" "+value))
 		}
 	}
+}
+
+// proof shows a DPoP proof: for which request it is, and by which key. It verifies nothing.
+func (n narrator) proof(compact string) string {
+	var claims struct {
+		Method string `json:"htm"`
+		URL    string `json:"htu"`
+	}
+	parsed, key, err := jose.ParseWithKey(compact)
+	if err != nil || parsed.Decode(&claims) != nil {
+		return shorten(compact)
+	}
+	return shorten(compact) + "\n  " + n.paint.dim("a proof for "+claims.Method+" "+claims.URL+", by the key "+key.ID[:8]+"…")
 }
 
 // token shows what a JWT says. It verifies nothing.
@@ -121,8 +146,8 @@ func maskAuthorization(value string) string {
 			return "Basic base64(" + user + ":••••••)"
 		}
 		return "Basic ••••••"
-	case strings.EqualFold(scheme, "Bearer"):
-		return "Bearer " + shorten(rest)
+	case strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "DPoP"):
+		return scheme + " " + shorten(rest)
 	}
 	return value
 }
@@ -139,6 +164,37 @@ var secretMembers = []string{"client_secret", "access_token"}
 
 // width is how wide a line of JSON may be, so that with what stands before it a terminal of 100 columns has room.
 const width = 90
+
+// prettyForm lays out a form with a client assertion, one parameter a line and the assertion shortened, and anything else as
+// pretty does.
+func prettyForm(header http.Header, body []byte) string {
+	form, err := url.ParseQuery(string(body))
+	if header.Get("Content-Type") != "application/x-www-form-urlencoded" || err != nil || !form.Has("client_assertion") {
+		return pretty(body)
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		value := form.Get(name)
+		if name == "client_assertion" {
+			value = shorten(value) + says(value)
+		}
+		lines = append(lines, name+"="+value)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// says is what a client assertion says, behind it.
+func says(assertion string) string {
+	var claims struct {
+		Issuer   string          `json:"iss"`
+		Audience json.RawMessage `json:"aud"`
+	}
+	parsed, err := jose.Parse(assertion)
+	if err != nil || parsed.Decode(&claims) != nil {
+		return ""
+	}
+	return "\n  signed by " + claims.Issuer + ", for " + strings.Trim(string(claims.Audience), `"`) + " alone, with the key " + parsed.KeyID[:min(8, len(parsed.KeyID))] + "…"
+}
 
 // pretty lays out JSON, of an object only the named members if there are any names, and hides secrets in it. Anything
 // else it returns as it is.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,46 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/client"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/oauth"
 	"github.com/writ-auth/writ/resource"
 )
-
-// wanted says which token a command is to get, beside what the environment says.
-type wanted struct {
-	clientID, resource, scope string
-}
-
-func (w *wanted) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&w.clientID, "client", "", "`ID` of the client (WRIT_CLIENT_ID)")
-	cmd.Flags().StringVar(&w.resource, "resource", "", "`URI` of the API that the token is for (WRIT_RESOURCE)")
-	cmd.Flags().StringVar(&w.scope, "scope", "", "`SCOPES`, separated by spaces (WRIT_SCOPE); else the client's defaults")
-}
-
-// source returns what gets tokens for the environment's client.
-func (w *wanted) source(allowHosts ...string) (*client.Source, error) {
-	if err := devEnvironment(); err != nil {
-		return nil, err
-	}
-	for name, value := range map[string]string{"WRIT_CLIENT_ID": w.clientID, "WRIT_RESOURCE": w.resource, "WRIT_SCOPE": w.scope} {
-		if value == "" {
-			continue
-		}
-		if err := os.Setenv(name, value); err != nil {
-			return nil, err
-		}
-	}
-	config, err := client.ConfigFromEnvironment()
-	if err == nil {
-		config.AllowHosts = append(config.AllowHosts, allowHosts...)
-		var source *client.Source
-		if source, err = client.New(config); err == nil {
-			return source, nil
-		}
-	}
-	return nil, advise(err, "source .writ-dev/env beside a running `writ dev`, or set WRIT_ISSUER, WRIT_CLIENT_ID and WRIT_CLIENT_SECRET_FILE")
-}
 
 func newToken() *cobra.Command {
 	var want wanted
@@ -59,10 +24,18 @@ func newToken() *cobra.Command {
 		Short: "Get an access token as a client",
 		Long: `Get an access token with the client credentials grant and print it.
 
-The client comes from the environment: WRIT_ISSUER, WRIT_CLIENT_ID, and WRIT_CLIENT_SECRET_FILE or
-WRIT_CLIENT_SECRET. Beside a running "writ dev" that is its demo client.`,
+The client comes from the environment, and flags come first: WRIT_ISSUER, WRIT_CLIENT_ID, and
+one of WRIT_PRIVATE_KEY_FILE, WRIT_ASSERTION_FILE, WRIT_CERTIFICATE_FILE with
+WRIT_CERTIFICATE_KEY_FILE, WRIT_CLIENT_SECRET_FILE and WRIT_CLIENT_SECRET. Beside a running
+"writ dev" it is the demo client.
+
+A token that is bound to a key (--dpop) is of use only with that key: "writ curl" has it, and
+with --dpop-key whoever has the file.`,
 		Example: `  writ token
   writ token --scope orders:read
+  writ token --client billing-4fk2p9qz7a --private-key billing.key
+  writ token --client billing-4fk2p9qz7a --certificate billing.crt --key billing.key
+  writ token --dpop-key dpop.key
   curl -H "Authorization: Bearer $(writ token)" http://127.0.0.1:8082/orders
   writ token | writ token inspect`,
 		Args: noArgs,
@@ -80,7 +53,7 @@ WRIT_CLIENT_SECRET. Beside a running "writ dev" that is its demo client.`,
 		}
 		if *asJSON {
 			return writeJSON(cmd.OutOrStdout(), map[string]any{
-				"access_token": token.AccessToken(), "token_type": "Bearer", "scope": token.Scope.String(),
+				"access_token": token.AccessToken(), "token_type": token.Type, "scope": token.Scope.String(),
 				"expires": token.Expires.UTC().Format(time.RFC3339),
 			})
 		}
@@ -95,7 +68,7 @@ WRIT_CLIENT_SECRET. Beside a running "writ dev" that is its demo client.`,
 func explainToken(err error) error {
 	switch {
 	case errors.Is(err, oauth.InvalidClient):
-		return advise(err, "is the client registered, not suspended, and the secret its own? see: writ client show NAME")
+		return advise(err, "is the client registered, not suspended, and the secret or key its own, used by its own method? see: writ client show NAME")
 	case errors.Is(err, oauth.InvalidScope):
 		return advise(err, "what the client may ask for is in: writ client show NAME")
 	case errors.Is(err, oauth.InvalidTarget):
@@ -177,6 +150,7 @@ type verdict struct {
 	Algorithm string        `json:"alg,omitempty"`
 	KeyID     string        `json:"kid,omitempty"`
 	Claims    *oauth.Claims `json:"claims,omitempty"`
+	Bound     []string      `json:"bound,omitempty"`
 	Verdict   string        `json:"verdict"`
 	Reason    string        `json:"reason,omitempty"`
 
@@ -198,7 +172,7 @@ func judge(ctx context.Context, text, issuer, audience string) verdict {
 		v.Verdict, v.Reason = verdictRefused, err.Error()
 		return v
 	}
-	v.Claims = &claims
+	v.Claims, v.Bound = &claims, boundTo(claims.Confirmation)
 	if issuer == "" {
 		v.Verdict, v.Reason = verdictUnknown, "name the issuer to verify it: --issuer "+claims.Issuer
 		return v
@@ -210,7 +184,7 @@ func judge(ctx context.Context, text, issuer, audience string) verdict {
 	if err == nil {
 		_, err = verifier.Verify(ctx, text)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, resource.ErrBound) { // all that is left is the proof, which no token has in itself
 		v.Verdict, v.Reason = verdictRefused, err.Error()
 		return v
 	}
@@ -230,9 +204,27 @@ func (v verdict) write(w io.Writer) error {
 		mark = paint.green("✓ ")
 		until := time.Until(time.Unix(int64(v.Claims.Expires), 0)).Round(time.Second)
 		v.Reason = fmt.Sprintf("issued by %s for %s, and good for another %s", v.Claims.Issuer, strings.Join(v.Claims.Audience, " and "), until)
+		if len(v.Bound) > 0 {
+			v.Reason += ",\n  from whoever proves to hold what it is bound to: " + strings.Join(v.Bound, " and ")
+		}
 	case verdictRefused:
 		mark = paint.red("✗ ")
 	}
 	_, err := fmt.Fprintln(w, mark+v.Verdict+": "+v.Reason)
 	return err
+}
+
+// boundTo says in words what a token is bound to (RFC 7800, 3.1); nothing for a bearer token.
+func boundTo(confirmation json.RawMessage) []string {
+	var cnf map[string]string
+	if err := json.Unmarshal(confirmation, &cnf); err != nil {
+		return nil
+	}
+	var bound []string
+	for _, kind := range [][2]string{{"jkt", "the DPoP key "}, {"x5t#S256", "the certificate "}} {
+		if thumbprint := cnf[kind[0]]; thumbprint != "" {
+			bound = append(bound, kind[1]+thumbprint)
+		}
+	}
+	return bound
 }

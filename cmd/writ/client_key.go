@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/internal/jose"
+)
+
+func newClientKey(as *operatorFlag) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "Look after a client's public keys",
+		Long: `The public keys that a client's assertions and certificates are checked with. Several count
+at once, so that a client changes from one to the next without an interruption: add the new
+one, let the client sign with it, revoke the old one when it is not used any more.
+
+A client makes its pair itself: "writ key generate".`,
+		Example: "  writ client key list billing\n  writ client key add billing --public-key billing-2.pub",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newClientKeyAdd(as), newClientKeyList(as), newClientKeyRevoke(as))
+	return cmd
+}
+
+func newClientKeyAdd(as *operatorFlag) *cobra.Command {
+	var publicKey, certificate string
+	var expires time.Duration
+	cmd := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Give a client one more public key, or certificate of its own",
+		Example: `  writ client key add billing --public-key billing-2.pub
+  writ client key add billing --public-key billing-2.pub --expires-in 2160h
+  writ client key add billing --certificate billing-2.crt`,
+		Args: exactArgs("NAME"),
+	}
+	cmd.Flags().StringVar(&publicKey, "public-key", "", "`FILE` with the public key: PEM or JWK")
+	cmd.Flags().StringVar(&certificate, "certificate", "", "`FILE` with a self-signed certificate (PEM), instead")
+	cmd.Flags().DurationVar(&expires, "expires-in", 0, "how long it counts, such as 2160h; 0: until it is revoked")
+	_ = cmd.MarkFlagFilename("public-key") // fails only for a flag that is not there
+	_ = cmd.MarkFlagFilename("certificate")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		key, err := oneKey(publicKey, certificate)
+		if err != nil {
+			return err
+		}
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		end := time.Time{}
+		if expires != 0 {
+			end = time.Now().Add(expires)
+		}
+		made, err := admin.AddClientKey(cmd.Context(), args[0], key, end)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(cmd.OutOrStdout(), made)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added the key %s to %s.\n", nameKey(made), args[0])
+		return err
+	}
+	return cmd
+}
+
+// oneKey returns the one public key, as a JWK, that a file holds. A private one goes nowhere.
+func oneKey(publicKey, certificate string) ([]byte, error) {
+	flag, name := "--public-key", publicKey
+	if certificate != "" {
+		flag, name = "--certificate", certificate
+	}
+	if (publicKey == "") == (certificate == "") {
+		return nil, advise(usageError{errors.New("it takes one key")}, "name its file: --public-key FILE, or --certificate FILE")
+	}
+	keys, err := readPublic(flag, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(keys) > 1:
+		return nil, fmt.Errorf("%s %s holds %d keys: give one", flag, name, len(keys))
+	case certificate == "":
+		keys[0].Certificate = nil
+	case keys[0].Certificate == nil:
+		return nil, fmt.Errorf("%s %s: there is no certificate in it", flag, name)
+	}
+	return jose.MarshalPublic(keys[0])
+}
+
+func newClientKeyList(as *operatorFlag) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list NAME",
+		Short:   "List a client's public keys, and when each was last used",
+		Example: "  writ client key list billing",
+		Args:    exactArgs("NAME"),
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		client, err := admin.Client(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if client.JWKSURI != "" && !*asJSON {
+			fmt.Fprintf(cmd.OutOrStdout(), "Its keys are those that it publishes at %s.\n", client.JWKSURI)
+			for _, use := range client.Uses {
+				fmt.Fprintln(cmd.OutOrStdout(), use.Credential+", "+lastUse(use.LastUse))
+			}
+			return nil
+		}
+		rows := [][]string{}
+		for _, key := range client.Keys {
+			rows = append(rows, []string{key.ID, key.Algorithm, moment(key.Created), ends(key.Expires), when(key.LastUsed), key.LastUsedFrom})
+		}
+		return writeList(cmd.OutOrStdout(), *asJSON, client.Keys, []string{"KEY ID", "ALGORITHM", "ADDED", "EXPIRES", "LAST USED", "FROM"}, rows)
+	}
+	return cmd
+}
+
+func ends(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return moment(t)
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return moment(t)
+}
+
+func newClientKeyRevoke(as *operatorFlag) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "revoke NAME KEY-ID",
+		Short: "Take a public key from a client, at once",
+		Long: `Take a public key, by its ID or its thumbprint, from a client: nothing that it signs from now
+on is accepted. Tokens that the client has stay good until they expire.`,
+		Example: "  writ client key list billing\n  writ client key revoke billing PLdkk0DVZPuTyAYCoXhsjqsFy8kb4MVQnPz1pgOUX4U",
+		Args:    exactArgs("NAME", "KEY-ID"),
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		if err := admin.RevokeClientKey(cmd.Context(), args[0], args[1]); err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(cmd.OutOrStdout(), map[string]string{"revoked": args[1]})
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked the key %s of %s.\n", args[1], args[0])
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/internal/adminapi"
+)
+
+func newClientShow(as *operatorFlag) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "show NAME",
+		Short:   "Show a client: how it authenticates, when each key was last used, what it may",
+		Example: "  writ client show billing",
+		Args:    exactArgs("NAME"),
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		client, err := admin.Client(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return showClient(cmd.OutOrStdout(), *asJSON, client)
+	}
+	return cmd
+}
+
+func showClient(out io.Writer, asJSON bool, client adminapi.Client) error {
+	if asJSON {
+		return writeJSON(out, client)
+	}
+	ttl := ""
+	if client.TokenTTLSeconds > 0 {
+		ttl = (time.Duration(client.TokenTTLSeconds) * time.Second).String()
+	}
+	fields := []string{"name", client.ClientName, "client ID", client.ID, "status", status(client)}
+	fields = append(fields, describeAuthentication(client, true)...)
+	fields = append(fields, "token life", ttl, "created", second(client.Created), "updated", second(client.Updated))
+	for _, grant := range client.Grants {
+		defaults := "no default"
+		if len(grant.Defaults) > 0 {
+			defaults = "by default " + strings.Join(grant.Defaults, " ")
+		}
+		fields = append(fields, "may", strings.Join(grant.Scopes, " ")+" at "+grant.Resource+" ("+defaults+")")
+	}
+	fields = append(fields, "roles", strings.Join(client.Roles, " "), "introspects for", strings.Join(client.ResourceServerFor, " "))
+	return writeFields(out, fields...)
+}
+
+func second(t time.Time) string { return t.Local().Format(time.DateTime) }
+
+// describeAuthentication says how a client proves who it is, and what its tokens are bound to, in names and values; with
+// lives also how long each secret and key counts and when it was last used, which tells an operator what is still needed.
+func describeAuthentication(client adminapi.Client, lives bool) []string {
+	fields := []string{"method", client.TokenEndpointAuthMethod}
+	if client.FormerMethod != "" {
+		fields = append(fields, "former method", client.FormerMethod+", until "+second(client.FormerUntil))
+	}
+	for _, key := range client.Keys {
+		fields = append(fields, "key", nameKey(key))
+		if lives {
+			fields = append(fields, "", life(key.Created, key.Expires), "", lastUse(key.LastUse))
+		}
+	}
+	for _, secret := range client.Secrets {
+		if lives {
+			fields = append(fields, "secret", secret.ID+", "+life(secret.Created, secret.Expires), "", lastUse(secret.LastUse))
+		}
+	}
+	fields = append(fields, "keys at", client.JWKSURI, "signed with", client.TokenEndpointAuthSigningAlg)
+	for _, rule := range [][2]string{
+		{"subject", client.TLSClientAuthSubjectDN}, {"DNS name", client.TLSClientAuthSANDNS}, {"URI", client.TLSClientAuthSANURI},
+		{"IP address", client.TLSClientAuthSANIP}, {"mail address", client.TLSClientAuthSANEmail},
+	} {
+		if rule[1] != "" {
+			fields = append(fields, "certificate", rule[0]+" "+rule[1])
+		}
+	}
+	for _, use := range client.Uses {
+		fields = append(fields, "", use.Credential+", "+lastUse(use.LastUse))
+	}
+	var bound []string
+	if client.DPoPBoundAccessTokens {
+		bound = append(bound, "to a DPoP key")
+	}
+	if client.TLSClientCertificateBoundAccessTokens {
+		bound = append(bound, "to its certificate")
+	}
+	return append(fields, "tokens bound", strings.Join(bound, " and "))
+}
+
+func nameKey(key adminapi.ClientKey) string {
+	text := key.ID + " (" + key.Algorithm + ")"
+	if key.CertificateSubject != "" {
+		text += ", certificate of " + key.CertificateSubject + " until " + second(key.CertificateExpires)
+	}
+	return text
+}
+
+func life(created, expires time.Time) string {
+	if expires.IsZero() {
+		return "made " + second(created) + ", does not expire"
+	}
+	return "made " + second(created) + ", expires " + second(expires)
+}
+
+// lastUse says when something was last used. The server writes that down every few seconds.
+func lastUse(use adminapi.LastUse) string {
+	if use.LastUsed.IsZero() {
+		return "never used"
+	}
+	text := fmt.Sprintf("last used %s", second(use.LastUsed))
+	if use.LastUsedFrom != "" {
+		text += " from " + use.LastUsedFrom
+	}
+	return text
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-auth/writ/internal/adminapi"
+)
+
+func newClientUpdate(as *operatorFlag) *cobra.Command {
+	var auth authentication
+	var keep, ttl time.Duration
+	cmd := &cobra.Command{
+		Use:   "update NAME",
+		Short: "Change how a client authenticates, and what its tokens are bound to",
+		Long: `Change how a client authenticates, and what its tokens are bound to. What is not named stays
+as it is.
+
+When the method changes, --keep-former lets the one before count as well for that long, so
+that a client moves from a secret to a key without an interruption: "writ client show" says
+when each was last used. Without it the one before ends at once. Later it moves that end, and
+--keep-former 0 ends it now.`,
+		Example: `  writ client update billing --public-key billing.pub --keep-former 24h
+  writ client update billing --keep-former 0
+  writ client update billing --dpop
+  writ client update billing --dpop=false --ttl 2m`,
+		Args: exactArgs("NAME"),
+	}
+	auth.flags(cmd, "it stays, or becomes what the flags below are for")
+	cmd.Flags().DurationVar(&keep, "keep-former", 0, "how long the method before counts as well, such as 24h")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().NFlag() == 0 {
+			return advise(usageError{errors.New("it is not said what to change")}, "see: "+cmd.CommandPath()+" --help")
+		}
+		if keep < 0 {
+			return usageError{fmt.Errorf("--keep-former %v: take 0 or more", keep)}
+		}
+		admin, err := as.connect()
+		if err != nil {
+			return err
+		}
+		client, err := admin.Client(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		update := adminapi.ClientUpdate{ClientMetadata: client.ClientMetadata}
+		if err := auth.apply(&update.ClientMetadata); err != nil {
+			return err
+		}
+		if cmd.Flags().Changed("ttl") {
+			update.TokenTTLSeconds = int64(ttl / time.Second)
+		}
+		changed := update.TokenEndpointAuthMethod != client.TokenEndpointAuthMethod
+		switch {
+		case keep > 0:
+			update.KeepFormerUntil = time.Now().Add(keep)
+		case cmd.Flags().Changed("keep-former") && !changed:
+			update.KeepFormerUntil = time.Unix(1, 0) // over: it ends now
+		}
+		client, err = admin.UpdateClient(cmd.Context(), args[0], update)
+		if err != nil {
+			return err
+		}
+		return showClient(cmd.OutOrStdout(), *asJSON, client)
+	}
+	return cmd
+}
