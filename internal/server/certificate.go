@@ -92,15 +92,14 @@ func warningDays(leaf *x509.Certificate, now time.Time) int {
 	return 0
 }
 
-// config is what a listener speaks: TLS 1.3, and TLS 1.2 with forward secrecy and AEAD only (RFC 9325, 4.2). Go itself never
-// renegotiates, compresses, or falls back.
+// config is what a listener speaks: TLS 1.3, and TLS 1.2 with the four suites that RFC 9325, 4.2 recommends (FAPI 2.0,
+// 5.2.2: and no other). Go itself never renegotiates, compresses, or falls back.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if pair := c.current.Load(); pair != nil {
