@@ -212,6 +212,7 @@ func (s *Server) openAuthority(ctx context.Context) error {
 		return err
 	}
 	s.polled.Store(s.now().UnixNano())
+	s.uses = &uses{take: s.authority.TakeUses, keep: s.store.NoteUses}
 	return nil
 }
 

@@ -44,6 +44,7 @@ type Server struct {
 	public, admin *listener
 	mtls          *listener // for client certificates; nil without
 	trust         *trust    // nil without authorities of client certificates
+	uses          *uses
 	loops         []loop
 
 	panics   atomic.Int64
@@ -147,6 +148,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stopWork()
 	work.Wait()
+	s.keepLastUses(context.WithoutCancel(ctx))
 	s.logger.Info("stopped")
 	return err
 }
@@ -163,6 +165,15 @@ func (s *Server) stop(ctx context.Context) {
 			s.logger.Warn("requests were cut off", "address", l.Addr().String(), "error", err)
 			_ = l.http.Close() // the error is of sockets that are gone
 		}
+	}
+}
+
+// keepLastUses writes down the uses of credentials that the loop did not come to.
+func (s *Server) keepLastUses(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := s.uses.flush(ctx); err != nil {
+		s.logger.Warn("the last uses of credentials were not kept", "error", err)
 	}
 }
 
@@ -183,6 +194,7 @@ func (s *Server) background() []loop {
 		// Three times a second, so that a change through another node counts within one even if a poll is lost.
 		{name: "poll", every: 300 * time.Millisecond, timeout: 5 * time.Second, step: s.poll},
 		{name: "keys", every: time.Second, timeout: 10 * time.Second, step: s.ring.Tick},
+		{name: "last uses", every: 10 * time.Second, timeout: 5 * time.Second, step: s.uses.flush},
 		{name: "sweep", every: time.Minute, timeout: 30 * time.Second, step: func(ctx context.Context) error {
 			_, err := s.store.Sweep(ctx, s.now())
 			return err

@@ -99,14 +99,14 @@ func (t *trust) parse(content []byte, lists [][]byte) (*authority.Trust, error) 
 	return made, nil
 }
 
-// warn says once that a list is out of date: what was revoked since is not in it.
+// warn says once that a list is out of date: what was revoked since is not in it, so nobody is let in on it.
 func (t *trust) warn() {
 	for _, list := range t.current.Load().Revocations {
 		if t.warned || t.now().Before(list.NextUpdate) {
 			continue
 		}
 		t.warned = true
-		t.logger.Warn("a revocation list is out of date: replace it", "issuer", list.Issuer.String(), "until", list.NextUpdate)
+		t.logger.Warn("a revocation list is out of date: certificates of its authority are refused until it is replaced", "issuer", list.Issuer.String(), "until", list.NextUpdate)
 	}
 }
 

@@ -1,0 +1,86 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/internal/store/memstore"
+)
+
+func TestUsesThatAreNotTakenAreTriedAgain(t *testing.T) {
+	taken := [][]store.Use{
+		{{ClientID: "a", Credential: "one", Remote: "first"}, {ClientID: "b", Credential: "one"}},
+		{{ClientID: "a", Credential: "one", Remote: "second"}},
+		nil, nil,
+	}
+	var kept []store.Use
+	away := true
+	u := uses{
+		take: func() []store.Use { next := taken[0]; taken = taken[1:]; return next },
+		keep: func(_ context.Context, batch []store.Use) error {
+			if away {
+				return errors.New("away")
+			}
+			kept = append(kept, batch...)
+			return nil
+		},
+	}
+	for range 2 {
+		if err := u.flush(t.Context()); err == nil {
+			t.Error("the failure is kept from the log")
+		}
+	}
+	away = false
+	for range 2 {
+		if err := u.flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	last := map[string]string{}
+	for _, use := range kept {
+		last[use.ClientID] = use.Remote
+	}
+	if len(kept) != 2 || last["a"] != "second" {
+		t.Errorf("kept %+v, want one use of each client, the later one", kept)
+	}
+}
+
+// TestLastUsesAreKept: a use is in the store after the server has stopped.
+func TestLastUsesAreKept(t *testing.T) {
+	t.Parallel()
+	everyDatabase(t, func(t *testing.T, c Config) {
+		r := start(t, c)
+		client := r.newClient(t, "billing", nil)
+		r.token(t, client)
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		again := start(t, c)
+		uses, err := again.store.Uses(t.Context(), client.ID)
+		if err != nil || len(uses) != 1 || time.Since(uses[0].Last) > time.Minute || uses[0].Remote != here {
+			t.Errorf("got %+v, %v", uses, err)
+		}
+		if len(client.Secrets) != 1 || len(uses) == 1 && uses[0].Credential != client.Secrets[0].ID {
+			t.Errorf("the use is of %+v, the secrets are %+v", uses, client.Secrets)
+		}
+	})
+}
+
+// A use is no change that the copy of the registry would have to be read again for.
+func TestUsesAreNoChange(t *testing.T) {
+	changes := 0
+	memory := memstore.New()
+	n := notifying{Store: memory, changed: func(context.Context) error { changes++; return nil }}
+	if err := n.NoteUses(t.Context(), []store.Use{{ClientID: "a", Credential: "one", Last: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	if uses, err := n.Uses(t.Context(), "a"); err != nil || len(uses) != 1 {
+		t.Errorf("got %v, %v", uses, err)
+	}
+	if generation, err := memory.Generation(t.Context()); err != nil || generation != 0 || changes != 0 {
+		t.Errorf("generation %d, %d changes, %v", generation, changes, err)
+	}
+}
