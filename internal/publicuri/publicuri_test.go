@@ -82,7 +82,7 @@ func TestAddress(t *testing.T) {
 	if publicuri.Address(netip.Addr{}) {
 		t.Error("no address is public")
 	}
-	for _, text := range strings.Fields(`8.8.8.8 1.0.0.1 9.255.255.255 11.0.0.1 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1
+	for text := range strings.FieldsSeq(`8.8.8.8 1.0.0.1 9.255.255.255 11.0.0.1 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1
 		198.17.255.255 198.20.0.1 223.255.255.255 ::ffff:8.8.8.8 2606:4700::1111 2001:200::1 2001:4860:4860::8888 2a00:1450::1`) {
 		if !publicuri.Address(netip.MustParseAddr(text)) {
 			t.Errorf("%s is not public", text)

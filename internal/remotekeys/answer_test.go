@@ -24,6 +24,15 @@ func TestSize(t *testing.T) {
 		h.serves(padded(256<<10 + 1))
 		expectFailure(t, h.cache(t, nil), uri, "has an answer of more than 256 KiB")
 	})
+	t.Run("RG-20 a body without end", func(t *testing.T) {
+		endless := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for err := error(nil); err == nil; {
+				_, err = w.Write(make([]byte, 64<<10))
+			}
+		})
+		h.handler.Store(&endless)
+		expectFailure(t, h.cache(t, nil), uri, "has an answer of more than 256 KiB")
+	})
 	t.Run("RG-20 a body that says it is larger", func(t *testing.T) {
 		h.serves(published("a"), "Content-Length", "1000000000000")
 		expectFailure(t, h.cache(t, nil), uri, "is not answered in HTTP")

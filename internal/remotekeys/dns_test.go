@@ -17,7 +17,6 @@ type nameServer struct {
 	mu      sync.Mutex // guards what follows
 	answers [][]string // the addresses of each answer in turn; the last is repeated
 	asked   map[dnsmessage.Type]int
-	names   []string
 }
 
 // newNameServer answers questions for addresses with answers[0] the first time, answers[1] the second, and so on; A and
@@ -60,7 +59,6 @@ func (s *nameServer) answer(m dnsmessage.Message) ([]byte, error) {
 	s.mu.Lock()
 	turn := min(s.asked[q.Type], len(s.answers)-1)
 	s.asked[q.Type]++
-	s.names = append(s.names, q.Name.String())
 	s.mu.Unlock()
 	m.Header = dnsmessage.Header{ID: m.ID, Response: true, RecursionAvailable: true}
 	m.Additionals = nil

@@ -77,7 +77,7 @@ func (c *Cache) get(ctx context.Context, uri string) ([]byte, http.Header, error
 	if err != nil {
 		return nil, nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	response, err := over(conn).RoundTrip(request)
 	if err != nil {
 		return nil, nil, kind(ctx)

@@ -187,8 +187,10 @@ func TestRG22(t *testing.T) {
 	})
 	t.Run("who asked while it was renewed hears of it", func(t *testing.T) {
 		clock.advance(time.Minute)
-		if !c.Renew(t.Context(), uri) || !c.Renew(t.Context(), uri) {
-			t.Error("there is a newer set now, and nobody says so")
+		for range 2 {
+			if !c.Renew(t.Context(), uri) {
+				t.Error("there is a newer set now, and nobody says so")
+			}
 		}
 		h.expectRequests(t, 4)
 		clock.advance(time.Second)
@@ -226,7 +228,7 @@ func TestSingleFlight(t *testing.T) {
 func TestBounds(t *testing.T) {
 	c := remotekeys.New(remotekeys.Options{DialForTests: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("down") }})
 	defer c.Close()
-	for n := range 40_000 {
+	for n := range 20_000 {
 		if _, err := c.Keys(t.Context(), fmt.Sprintf("https://%s/%d", public, n)); err == nil {
 			t.Fatal("got keys")
 		}

@@ -164,7 +164,7 @@ func (s *source) renewed(fetched *set) {
 			weight += 3 * len(key.Certificate.Raw) // its bytes, and what they were parsed into
 		}
 	}
-	s.weight.Store(uint32(weight)) //nolint:gosec // at most three times a body of 256 KiB
+	s.weight.Store(uint32(weight))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flight, s.failure, s.nextFetch = nil, nil, time.Time{}
