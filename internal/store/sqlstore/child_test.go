@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("SQLSTORE_CHILD") {
 	case "open":
 		os.Exit(childOpens(os.Getenv("SQLSTORE_DSN")))
+	case "look":
+		os.Exit(childLooks(os.Getenv("SQLSTORE_DSN")))
 	case "write":
 		os.Exit(childWrites(os.Getenv("SQLSTORE_DSN")))
 	}

@@ -38,6 +38,9 @@ func connectPostgreSQL(ctx context.Context, options Options) (*database, error) 
 	if connections <= 0 {
 		connections = 16
 	}
+	if options.readOnly {
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)

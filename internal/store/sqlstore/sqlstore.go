@@ -36,6 +36,7 @@ type Options struct {
 	// MaxConnections limits the connections to PostgreSQL; 0 means 16.
 	MaxConnections int
 
+	readOnly   bool                                              // see OpenReadOnly
 	migrations fs.FS                                             // for tests; nil means the embedded ones
 	filesystem func(dir string) (kind string, net bool, _ error) // for tests; nil means the real one
 }
@@ -72,13 +73,17 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err := db.open(ctx, options); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlstore: open: %w", err), db.close())
 	}
+	return newStore(db, options), nil
+}
+
+func newStore(db *database, options Options) *Store {
 	s := &Store{database: db, now: options.Now, writer: make(chan struct{}, 1), close: sync.OnceValue(db.close)}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	s.view = view{store: s}
 	s.writer <- struct{}{}
-	return s, nil
+	return s
 }
 
 // Close closes the database. It waits for the statements that are running.
@@ -111,6 +116,9 @@ func connect(ctx context.Context, options Options) (*database, error) {
 		}
 	}
 	if path, ok := strings.CutPrefix(options.DSN, "sqlite:"); ok {
+		if options.readOnly {
+			return lookIntoSQLite(path, options)
+		}
 		return connectSQLite(ctx, path, options)
 	}
 	if strings.HasPrefix(options.DSN, "postgres://") || strings.HasPrefix(options.DSN, "postgresql://") {
