@@ -103,13 +103,22 @@ func readOperator(path string) (server.Credential, error) {
 	return credential, nil
 }
 
-// newOperator returns an operator. To it the admin API is a protected resource of the issuer, like any other.
+// newOperator returns an operator. To it the admin API is a protected resource of the issuer, like any other. One with a
+// key has its tokens bound to another one, which is made anew for each command.
 func newOperator(credential server.Credential) (*operator, error) {
-	source, err := client.New(client.Config{
+	config := client.Config{
 		Issuer: credential.Issuer, ClientID: credential.ClientID, Credential: client.Secret(credential.ClientSecret),
 		Resource:   strings.TrimSuffix(credential.Issuer, "/") + adminapi.Prefix,
 		AllowHosts: []string{hostOf(credential.Admin)},
-	})
+	}
+	if len(credential.PrivateKey) > 0 {
+		key, err := client.ParsePrivateKey(credential.PrivateKey)
+		if err != nil {
+			return nil, err
+		}
+		config.Credential, config.DPoP = key, true
+	}
+	source, err := client.New(config)
 	if err != nil {
 		return nil, err
 	}

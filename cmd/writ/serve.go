@@ -85,7 +85,7 @@ already, nothing changes.`,
 		Args:    noArgs,
 	}
 	from.flags(cmd)
-	newOperator := cmd.Flags().Bool("new-operator", false, "give the first operator a new secret, for a lost one")
+	newOperator := cmd.Flags().Bool("new-operator", false, "give the first operator a new credential, for a lost one")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		config, err := from.load()
@@ -100,11 +100,15 @@ already, nothing changes.`,
 		if *asJSON {
 			return writeJSON(out, made)
 		}
-		if made.OperatorSecret == "" {
+		if made.OperatorID == "" {
 			fmt.Fprintln(out, "Everything is there already; nothing was changed.")
 			return writeFields(out, "data", made.Data, "root key", made.RootKey, "operator", made.OperatorFile)
 		}
-		fmt.Fprintln(out, "Ready. The operator's credential is shown this once; it is in the file below too, for the CLI.")
+		title := "Ready. The operator's credential is shown this once; it is in the file below too, for the CLI."
+		if made.OperatorSecret == "" {
+			title = "Ready. The operator proves who it is with a key, which is in the file below and nowhere else."
+		}
+		fmt.Fprintln(out, title)
 		fmt.Fprintln(out)
 		err = writeFields(out, "issuer", made.Issuer, "data", made.Data, "root key", made.RootKey+"   keep a copy away from the database's backups",
 			"operator", made.OperatorID, "secret", made.OperatorSecret, "file", made.OperatorFile)

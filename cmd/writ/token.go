@@ -71,6 +71,8 @@ func explainToken(err error) error {
 		return advise(err, "is the client registered, not suspended, and the secret or key its own, used by its own method? see: writ client show NAME")
 	case errors.Is(err, oauth.InvalidScope):
 		return advise(err, "what the client may ask for is in: writ client show NAME")
+	case errors.Is(err, oauth.InvalidRequest) && strings.Contains(err.Error(), "DPoP"):
+		return advise(err, "ask for a bound token with --dpop, or "+variableDPoP+"=true")
 	case errors.Is(err, oauth.InvalidTarget):
 		return advise(err, "what there is to ask for is in: writ resource list; compare the URI letter by letter")
 	}
