@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -111,12 +112,15 @@ type ClientUpdate struct {
 	KeepFormerUntil time.Time `json:"keep_former_until,omitzero" doc:"When the authentication method changes: until when the former one is accepted as well, at most 366 days ahead; left out, it ends at once. When the method stays: moves that end, and a time in the past ends it"`
 }
 
-// UpdateClient replaces what is registered about a client, all but its name and whether it is suspended. Its secrets stay
-// as long as a method that is accepted needs them. So do its keys: an update that names neither jwks nor jwks_uri leaves
-// them as they are, and jwks replaces them; a key that was there already keeps its dates.
+// UpdateClient replaces what is registered about a client, all but its name and whether it is suspended. Its method stays
+// when the update names none, so that no client falls back to secrets by an omission. Its secrets stay as long as a method
+// that is accepted needs them. So do its keys: an update that names neither jwks nor jwks_uri leaves them as they are, and
+// jwks replaces them; a key that was there already keeps its dates.
 func (r *Registry) UpdateClient(ctx context.Context, actor Actor, nameOrID string, update ClientUpdate) (Client, error) {
-	metadata := withDefaults(update.ClientMetadata)
 	return r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
+		metadata := update.ClientMetadata
+		metadata.TokenEndpointAuthMethod = cmp.Or(metadata.TokenEndpointAuthMethod, record.AuthMethod)
+		metadata = withDefaults(metadata)
 		if metadata.ClientName != record.Name {
 			return store.Event{}, invalid(Problem{"client_name", "cannot be changed"})
 		}
@@ -167,6 +171,30 @@ func (r *Registry) DeleteClient(ctx context.Context, actor Actor, nameOrID strin
 		event := store.Event{Action: "client.deleted", Object: record.ID, Detail: detail(settingsOf(record))}
 		return event, tx.Clients().Delete(ctx, record.ID)
 	})
+}
+
+// Sweep takes from all clients what is over: former methods, secrets and keys that expired. None of it was accepted any
+// more. It is background work of the server, and returns how many clients it changed.
+func (r *Registry) Sweep(ctx context.Context) (int, error) {
+	swept := 0
+	err := each(ctx, r.store.Clients(), func(client store.Client) error {
+		if !prune(&client, r.moment()) {
+			return nil
+		}
+		swept++
+		return r.change(ctx, System("sweep"), ClientsWrite, func(tx transaction) (store.Event, error) {
+			record, err := tx.Clients().Get(ctx, client.ID)
+			if errors.Is(err, store.ErrNotFound) {
+				return store.Event{}, nil // deleted meanwhile
+			}
+			if err != nil || !prune(&record, tx.now) {
+				return store.Event{}, err
+			}
+			event := store.Event{Action: "client.swept", Object: record.ID, Detail: detail(settingsOf(record))}
+			return event, tx.Clients().Put(ctx, record)
+		})
+	})
+	return swept, wrap(err)
 }
 
 // changeClient reads a client, lets edit change it, and writes it.

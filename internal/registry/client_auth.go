@@ -85,18 +85,25 @@ func (p *problems) authentication(record *store.Client, m oauth.ClientMetadata, 
 // algorithm takes the one algorithm that the client's assertions may have.
 func (p *problems) algorithm(record *store.Client, m oauth.ClientMetadata) {
 	const field = "token_endpoint_auth_signing_alg"
-	record.SigningAlgorithm = m.TokenEndpointAuthSigningAlg
+	named := m.TokenEndpointAuthSigningAlg
 	switch {
-	case record.SigningAlgorithm == "":
+	case named == "":
+		if record.AuthMethod == oauth.PrivateKeyJWT {
+			record.SigningAlgorithm = ""
+		}
 	case !accepts(record, is(oauth.PrivateKeyJWT)):
 		p.add(field, "belongs to %s, and the method is %s", oauth.PrivateKeyJWT, record.AuthMethod)
-	case !jose.Known(record.SigningAlgorithm):
+	case !jose.Known(named):
 		p.add(field, "must be one of %s", strings.Join(jose.Algorithms, ", "))
+	default:
+		record.SigningAlgorithm = named
 	}
 }
 
-// prune takes away what is over by now: the former method with what only it needs, secrets and keys.
-func prune(record *store.Client, now time.Time) {
+// prune takes away what is over by now: the former method with what only it needs, secrets and keys. It reports whether
+// there was anything.
+func prune(record *store.Client, now time.Time) (pruned bool) {
+	former, secrets, keys := record.FormerMethod, len(record.Secrets), len(record.Keys)
 	over := func(expires time.Time) bool { return !expires.IsZero() && !expires.After(now) }
 	if record.FormerMethod != "" {
 		endFormer(record, accepts(record, usesKeys), now)
@@ -104,6 +111,7 @@ func prune(record *store.Client, now time.Time) {
 	}
 	record.Secrets = slices.DeleteFunc(slices.Clone(record.Secrets), func(s store.Secret) bool { return over(s.Expires) })
 	record.Keys = slices.DeleteFunc(slices.Clone(record.Keys), func(k store.ClientKey) bool { return over(k.Expires) })
+	return former != record.FormerMethod || secrets != len(record.Secrets) || keys != len(record.Keys)
 }
 
 // dropUnused takes away what no method that is accepted needs. Keys by value stay: they may be there to prepare a change.

@@ -83,6 +83,7 @@ func asJWK(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "jose: "))
 	}
+	keys[0].Algorithm = "" // PEM names none; what ParsePublic would choose may not be what the client signs with
 	return jose.MarshalPublic(keys[0])
 }
 
@@ -147,17 +148,15 @@ func sameAlgorithm(a, b string) bool {
 func (p *problems) keys(record *store.Client, m oauth.ClientMetadata, now time.Time) {
 	found := len(*p)
 	byValue := len(m.JWKS) > 0 && string(m.JWKS) != "null"
-	for field, named := range map[string]bool{"jwks": byValue, "jwks_uri": m.JWKSURI != ""} {
-		if named && !accepts(record, usesKeys) {
-			p.add(field, "belongs to %s and %s, and the method is %s", oauth.PrivateKeyJWT, oauth.SelfSignedTLSClientAuth, record.AuthMethod)
-		}
-	}
 	switch {
-	case len(*p) > found:
-		return
+	case (byValue || m.JWKSURI != "") && !accepts(record, usesKeys):
+		field := "jwks"
+		if !byValue {
+			field = "jwks_uri"
+		}
+		p.add(field, "belongs to %s and %s, and the method is %s", oauth.PrivateKeyJWT, oauth.SelfSignedTLSClientAuth, record.AuthMethod)
 	case byValue && m.JWKSURI != "":
 		p.add("jwks_uri", "excludes jwks: the keys of a client come from one place")
-		return
 	case byValue:
 		record.Keys, record.JWKSURI = p.keySet(m.JWKS, record, now), ""
 	case m.JWKSURI != "":
@@ -249,6 +248,9 @@ func parseClientKey(raw []byte, algorithm string) (store.ClientKey, error) {
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return store.ClientKey{}, errors.New("is not a JWK")
+	}
+	if _, set := members["keys"]; set {
+		return store.ClientKey{}, errors.New("is a JWK Set: give one key of it")
 	}
 	for _, name := range privateMembers {
 		if _, private := members[name]; private {
