@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -55,6 +57,65 @@ func FuzzMetadata(f *testing.F) {
 		metadata, err := parseMetadata(&answer{mediaType: "application/json", body: body}, issuer)
 		if err == nil && (metadata.Issuer != issuer || !strings.HasPrefix(strings.ToLower(metadata.TokenEndpoint), "https://")) {
 			t.Errorf("believed %+v", metadata)
+		}
+	})
+}
+
+// FuzzNonce checks that whatever a server says is the nonce, the proof with it is one JWT that holds it to the letter.
+func FuzzNonce(f *testing.F) {
+	for _, nonce := range []string{"eyJ7S_zG.eyJH0-Z.HX4w-7v", "", `a"b`, `a\b`, "a b", "é", "~!#$%&'()*+,-./:;<=>?@[]^_`{|}", "a\r\nb"} {
+		f.Add(nonce)
+	}
+	p, err := newProver(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, nonce string) {
+		r, err := http.NewRequest(http.MethodGet, "https://api.example/orders?x=y", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := audienceOf(r.URL, false)
+		p.nonces[api] = "before"
+		want := "before"
+		if p.learn(api, http.Header{"Dpop-Nonce": {nonce}}) {
+			want = nonce
+		}
+		if err := p.prove(r, "token"); err != nil {
+			t.Fatal(err)
+		}
+		proof, err := pop.ParseProof(r.Header.Get("DPoP"))
+		if err != nil || proof.Nonce != want || proof.URL != "https://api.example/orders" {
+			t.Errorf("proof is %+v (%v), want nonce %q", proof, err, want)
+		}
+	})
+}
+
+// FuzzPrivateKey checks that what a key file holds and calls itself makes no panic and no assertion that says something
+// else, and that errors are one line without the input.
+func FuzzPrivateKey(f *testing.F) {
+	f.Add([]byte(`{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`), "mine")
+	f.Add([]byte(`{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a\",\"alg\":\"none"}`), "")
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----"), "é\x00")
+	f.Fuzz(func(t *testing.T, data []byte, id string) {
+		key, err := ParsePrivateKey(data, KeyID(id))
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\r\n") || len(data) > 40 && strings.Contains(err.Error(), string(data)) {
+				t.Errorf("error %q", err)
+			}
+			return
+		}
+		signer, err := key.signer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		assertion, err := newAssertion(signer, "billing", "https://as.example", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := jose.Parse(assertion)
+		if err != nil || token.Verify(signer.Key()) != nil || token.Type != oauth.TypeClientAuthentication || id != "" && token.KeyID != id {
+			t.Errorf("assertion %q: %v, %+v", assertion, err, token)
 		}
 	})
 }

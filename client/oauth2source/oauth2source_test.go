@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,27 @@ func TestError(t *testing.T) {
 	}
 	if _, err := oauth2source.New(source).Token(); !errors.Is(err, oauth.InvalidClient) {
 		t.Errorf("error is %v, want %v", err, oauth.InvalidClient)
+	}
+}
+
+// TestDPoP checks that a token which is of no use without a proof is not handed to who cannot make one.
+func TestDPoP(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "token-1", "token_type": "DPoP", "expires_in": 300})
+	}))
+	defer server.Close()
+	source, err := client.New(client.Config{
+		TokenEndpoint: server.URL + "/token", ClientID: "billing-4fk2p9qz7a", Credential: client.Secret("right"), DPoP: true,
+		HTTPClient: server.Client(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := oauth2source.New(source).Token()
+	if token != nil || err == nil || !strings.Contains(err.Error(), "x/oauth2 cannot prove") {
+		t.Errorf("token %v, error %v: want none, and why", token, err)
 	}
 }
 
