@@ -387,7 +387,11 @@ func TestNoDPoP(t *testing.T) {
 	if all := parseChallenges(t, got); all[oauth.DPoP] != nil || all[oauth.Bearer] == nil {
 		t.Errorf("challenges %v", all)
 	}
-	expect(t, get(v, token), http.StatusUnauthorized, badToken)
+	got = get(v, token)
+	expect(t, got, http.StatusUnauthorized, badToken)
+	if all := parseChallenges(t, got); all[oauth.DPoP] != nil {
+		t.Errorf("challenges %v", all)
+	}
 	expectOK(t, get(v, i.mint(changes{"aud": "urn:orders"})))
 }
 

@@ -92,6 +92,9 @@ func TestS35(t *testing.T) {
 			i.answerIntrospection(i.active(changes{"cnf": cnf, "token_type": nil}))
 			expectDPoP(t, do(reading(v), send()), badToken)
 		}
+		other := i.holder()
+		i.answerIntrospection(i.active(changes{"cnf": changes{"jkt": other.thumbprint}, "token_type": nil}))
+		expectDPoP(t, do(reading(v), demonstrate(token, other.proof(token, nil))), badToken)
 	})
 	t.Run("S35 an answer that binds a token that was free", func(t *testing.T) {
 		i.answerIntrospection(i.active(changes{"cnf": jkt, "token_type": "DPoP"}))

@@ -11,7 +11,7 @@ import (
 
 // TestReplays holds the promise of ReplayStore for the one in memory.
 func TestReplays(t *testing.T) {
-	start := time.Unix(1_000_000_000, 0)
+	start := time.Unix(1_000_000_005, 0) // in the middle of a slice
 	now := start
 	ctx := context.Background()
 	clock := func() time.Time { return now }
