@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "ready": ready, "source": source, "json": checkJSON, "mode": checkMode, "freeports": freePorts, "edit": edit, "pki": pki,
+			"exits": exits, "ready": ready, "source": source, "json": checkJSON, "mode": checkMode, "freeports": freePorts, "edit": edit, "pki": pki, "until": until,
 		},
 	})
 }
@@ -61,6 +62,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// until PATTERN PROGRAM ARGUMENT… runs a program until it writes what is waited for.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if regexp.MustCompile(args[0]).MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("there is no %s", args[0])
+		}
+		time.Sleep(100 * time.Millisecond) // for another process
 	}
 }
 
