@@ -48,8 +48,9 @@ func presentAssertion(r *Request) (credentials, bool) {
 		return presented, true
 	}
 	presented.assertion = given
-	presented.clientID = identifier(cmp.Or(given.claims.Subject, named))
-	if named != "" && named != given.claims.Subject {
+	subject := cmp.Or(given.claims.Subject, named) // without one it proves nothing, and the journal says for whom
+	presented.clientID = identifier(subject)
+	if named != "" && named != subject {
 		presented.flaw = reasonOtherClient
 	}
 	return presented, true
