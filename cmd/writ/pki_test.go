@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/writ-auth/writ/internal/jose"
 )
 
 // pki DIR makes an authority in a directory, ca.crt, and what it vouches for: server.crt for this machine, billing.crt for
@@ -48,4 +51,16 @@ func pki(ts *testscript.TestScript, _ bool, args []string) {
 			Subject: pkix.Name{CommonName: name}, DNSNames: []string{name + ".example.com"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		})
 	}
+}
+
+// assertion KEY FILE CLIENT ISSUER signs a client assertion, as a platform does that gives its programs one.
+func assertion(ts *testscript.TestScript, _ bool, args []string) {
+	signer, err := jose.ParseSigner([]byte(ts.ReadFile(args[0])), "")
+	ts.Check(err)
+	now := time.Now().Unix()
+	payload, err := json.Marshal(map[string]any{"iss": args[2], "sub": args[2], "aud": args[3], "jti": rand.Text(), "iat": now, "exp": now + 60})
+	ts.Check(err)
+	signed, err := signer.Sign("JWT", payload)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(signed+"\n"), 0o600))
 }

@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "ready": ready, "source": source, "json": checkJSON, "mode": checkMode, "freeports": freePorts, "edit": edit, "pki": pki, "until": until,
+			"exits": exits, "ready": ready, "source": source, "json": checkJSON, "mode": checkMode, "freeports": freePorts, "edit": edit, "pki": pki, "assertion": assertion, "until": until,
 		},
 	})
 }
