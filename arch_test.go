@@ -23,13 +23,13 @@ var imports = map[string]string{
 	"internal/pop":       "internal/jose oauth",
 	"internal/keyring":   "internal/jose internal/store",
 	"internal/authority": "internal/audit internal/jose internal/keyring internal/pop internal/store oauth",
-	"internal/registry":  "internal/jose internal/keyring internal/publicuri internal/store oauth",
+	"internal/registry":  "internal/jose internal/keyring internal/pop internal/publicuri internal/store oauth",
 	"internal/publicuri": "", "internal/remotekeys": "internal/jose internal/publicuri",
 	"internal/endpoint": "internal/authority oauth",
 	"internal/adminapi": "internal/registry resource oauth",
 	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
 		"internal/pop internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",
-	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/registry " +
+	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/pop internal/registry " +
 		"internal/store internal/store/memstore oauth",
 	"cmd/writ":            "client resource internal/adminapi internal/server internal/jose oauth",
 	"examples/orders-api": "resource", "examples/orders-client": "client",

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -15,31 +16,29 @@ type subject struct {
 	rule   string // as store.Client.CertificateRule has it
 	field  string
 	member func(*oauth.ClientMetadata) *string
-	// read returns the value as it is kept, and compared: whoever compares need not know the ways to write it. An empty one
-	// means that it is not valid.
-	read func(string) string
-	want string
+	read   func(string) string // returns the value in the one way that it is kept, or "" if no certificate should have it
+	want   string
 }
 
 var subjects = []subject{
 	{
-		"subject_dn", "tls_client_auth_subject_dn", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSubjectDN },
-		readDN, "must be a distinguished name (RFC 4514), such as CN=billing,O=Example,C=DE",
+		pop.RuleSubjectDN, "tls_client_auth_subject_dn", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSubjectDN },
+		readName, "must be a distinguished name (RFC 4514), such as CN=billing,O=Example,C=DE",
 	},
 	{
-		"san_dns", "tls_client_auth_san_dns", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANDNS },
+		pop.RuleSANDNS, "tls_client_auth_san_dns", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANDNS },
 		readDNSName, "must be a DNS name without a wildcard, in ASCII",
 	},
 	{
-		"san_uri", "tls_client_auth_san_uri", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANURI },
+		pop.RuleSANURI, "tls_client_auth_san_uri", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANURI },
 		readURI, "must be an absolute URI in printable ASCII",
 	},
 	{
-		"san_ip", "tls_client_auth_san_ip", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANIP },
+		pop.RuleSANIP, "tls_client_auth_san_ip", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANIP },
 		readIP, "must be an IP address without a zone",
 	},
 	{
-		"san_email", "tls_client_auth_san_email", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANEmail },
+		pop.RuleSANEmail, "tls_client_auth_san_email", func(m *oauth.ClientMetadata) *string { return &m.TLSClientAuthSANEmail },
 		readEmail, "must be a mail address in ASCII, without a name",
 	},
 }
@@ -63,16 +62,25 @@ func (p *problems) subject(record *store.Client, m oauth.ClientMetadata) {
 			p.add(s.field, "belongs to %s, and the method is %s", oauth.TLSClientAuth, record.AuthMethod)
 		case i > 0:
 			p.add(s.field, "excludes %s: a certificate is known by exactly one rule", named[0].field)
-		case value == "" || len(value) > maxSubject:
-			p.add(s.field, "%s, of at most %d bytes", s.want, maxSubject)
+		case value == "":
+			p.add(s.field, "%s", s.want)
 		default:
+			// What cannot be compared matches nothing, and nobody would know why.
+			if _, err := pop.ParseCertificateRule(s.rule, value); err != nil {
+				p.add(s.field, "%s (%s)", s.want, oauth.SafeText(strings.TrimPrefix(err.Error(), "pop: ")))
+			}
 			record.CertificateRule, record.CertificateValue = s.rule, value
 		}
 	}
 }
 
-// maxSubject bounds what a certificate is known by, in bytes.
-const maxSubject = 1024
+// readName returns a distinguished name as it is: there are many ways to write one, and the comparison knows them.
+func readName(name string) string {
+	if !store.Valid(name) {
+		return ""
+	}
+	return name
+}
 
 // readDNSName returns a name as it is compared: lower case. A wildcard is none, for what a certificate has is compared with
 // it byte by byte.
