@@ -85,7 +85,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err := makeDataDirectory(s.config.Data); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{s.bind, s.openStore, s.openRing, s.openJournal, s.openAuthority, s.openRegistry, s.handle} {
+	for _, step := range []func(context.Context) error{s.bind, s.openStore, s.openRing, s.openJournal, s.openAuthority, s.openRegistry, s.warnProfile, s.handle} {
 		if err := step(ctx); err != nil {
 			return err
 		}
