@@ -4,8 +4,9 @@
 //
 // A test of an API makes a Server, registers its resource, gives the Server's issuer to resource.NewVerifier, and sends
 // it tokens: good ones from Token, and from Expired, WrongAudience, ForeignKey, Revoked, IssuedAt and Opaque those that
-// an API meets on a bad day. RotateKey, JWKSDown and Suspend are the days themselves. It does not replace the tests of
-// the server; those are beside its code.
+// an API meets on a bad day. DPoPToken and CertificateToken are bound to what a Holder holds, and no good to another one.
+// RotateKey, JWKSDown and Suspend are the days themselves. It does not replace the tests of the server; those are beside
+// its code.
 package authtest
 
 import (
@@ -173,7 +174,7 @@ func (s *Server) Token(resource string, scopes ...string) string {
 // TokenOf returns an access token as a client gets it from the token endpoint, with its default scopes.
 func (s *Server) TokenOf(client Client) string {
 	s.t.Helper()
-	return s.ask(s.authority, client, authority.Form{})
+	return s.ask(s.authority, client, authority.Form{"grant_type": {oauth.ClientCredentials}})
 }
 
 // IssuedAt is Token, issued by a server whose clock is off by skew.
@@ -270,15 +271,22 @@ func (s *Server) JWKSDown(down bool) { s.down.Store(down) }
 
 func (s *Server) issue(a *authority.Authority, resource string, scopes []string) string {
 	s.t.Helper()
+	return s.ask(a, s.clientOf(resource), s.formFor(resource, scopes))
+}
+
+// formFor asks for scopes of a resource, or for all of them.
+func (s *Server) formFor(resource string, scopes []string) authority.Form {
+	s.t.Helper()
 	if len(scopes) == 0 {
 		scopes = s.scopesOf(resource)
 	}
-	return s.ask(a, s.clientOf(resource), authority.Form{"resource": {resource}, "scope": {strings.Join(scopes, " ")}})
+	return authority.Form{
+		"grant_type": {oauth.ClientCredentials}, "resource": {resource}, "scope": {strings.Join(scopes, " ")},
+	}
 }
 
 func (s *Server) ask(a *authority.Authority, client Client, form authority.Form) string {
 	s.t.Helper()
-	form["grant_type"] = []string{oauth.ClientCredentials}
 	response, err := a.Token(context.Background(), &authority.Request{
 		Form: form, Authorization: []string{basicHeader(client)},
 	})

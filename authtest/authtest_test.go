@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -166,4 +167,29 @@ func ExampleNew() {
 	// Output:
 	// good: <nil>
 	// expired: true
+}
+
+// A stolen token is of no use to a thief who does not have the key that it is bound to.
+func ExampleHolder() {
+	t := &testing.T{} // yours
+	server := authtest.New(t)
+	server.Resource("https://api.example", "orders:read")
+	verifier, err := resource.NewVerifier(resource.Config{Issuer: server.Issuer(), Audience: "https://api.example"})
+	if err != nil {
+		panic(err)
+	}
+	orders := verifier.Require("orders:read").Func(func(http.ResponseWriter, *http.Request) {})
+
+	client, thief := authtest.NewHolder(t), authtest.NewHolder(t)
+	token := server.DPoPToken(client, "https://api.example")
+	for _, holder := range []*authtest.Holder{client, thief} {
+		r := httptest.NewRequest("GET", "https://api.example/orders", nil)
+		holder.Authorize(r, token)
+		w := httptest.NewRecorder()
+		orders.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// 200
+	// 401
 }
