@@ -63,8 +63,11 @@ func writeEnvironment(path string, pairs ...string) error {
 	return writePrivate(path, []byte(environmentLines(pairs...)))
 }
 
+// environmentLines returns the lines of such a file. What another client's file has set is unset first: half of it with
+// half of this one would be nobody's credential.
 func environmentLines(pairs ...string) string {
 	var text strings.Builder
+	text.WriteString("unset " + strings.Join(credentials, " ") + " " + variableDPoP + "\n")
 	for i := 0; i+1 < len(pairs); i += 2 {
 		text.WriteString("export " + pairs[i] + "=" + quoted(pairs[i+1]) + "\n")
 	}

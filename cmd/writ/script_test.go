@@ -131,6 +131,9 @@ func answers(path string) error {
 func source(ts *testscript.TestScript, _ bool, args []string) {
 	values, err := readEnvironment(ts.MkAbs(args[0]))
 	ts.Check(err)
+	for _, name := range append([]string{variableDPoP}, credentials...) {
+		ts.Setenv(name, "")
+	}
 	for name, value := range values {
 		ts.Setenv(name, value)
 	}
