@@ -84,10 +84,10 @@ func read(t *testing.T, file string) []byte {
 }
 
 // run runs a script, which gets the fixture in INTEROP, says "ok" and a claim for each thing that holds, and ends with an
-// error at the first that does not. All the claims of want must come, in any order.
-func run(t *testing.T, f fixture, want []string, program string, arguments ...string) {
+// error at the first that does not. All the claims of want must come, in any order; each is a subtest.
+func run(t *testing.T, fixture any, want []string, program string, arguments ...string) {
 	t.Helper()
-	data, err := json.Marshal(f)
+	data, err := json.Marshal(fixture)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +95,9 @@ func run(t *testing.T, f fixture, want []string, program string, arguments ...st
 	defer cancel()
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Env = append(os.Environ(), "INTEROP="+string(data), "NODE_NO_WARNINGS=1", "AUTHLIB_INSECURE_TRANSPORT=1")
+	if trusting, ok := fixture.(interface{ environment() []string }); ok {
+		command.Env = append(command.Env, trusting.environment()...)
+	}
 	var out, problems bytes.Buffer
 	command.Stdout, command.Stderr = &out, &problems
 	if err := command.Run(); err != nil {
@@ -107,9 +110,11 @@ func run(t *testing.T, f fixture, want []string, program string, arguments ...st
 		}
 	}
 	for _, claim := range want {
-		if !slices.Contains(got, claim) {
-			t.Errorf("%q was not shown", claim)
-		}
+		t.Run(claim, func(t *testing.T) {
+			if !slices.Contains(got, claim) {
+				t.Error("was not shown")
+			}
+		})
 	}
 	for _, claim := range got {
 		if !slices.Contains(want, claim) {

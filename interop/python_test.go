@@ -21,6 +21,19 @@ func TestPython(t *testing.T) {
 	}, filepath.Join(directory, binaries(), "python"), filepath.Join("python", "authlib_client.py"))
 }
 
+// TestPythonKeys runs Authlib with keys instead of secrets.
+func TestPythonKeys(t *testing.T) {
+	t.Parallel()
+	need(t, "python3")
+	directory := pythonLibraries(t)
+	t.Run("interop: Authlib", func(t *testing.T) {
+		run(t, startKeyed(t, nil), []string{
+			"private_key_jwt with ES256", "private_key_jwt with PS256", "private_key_jwt with Ed25519",
+			"an assertion for the token endpoint is invalid_client", "introspection and revocation with private_key_jwt",
+		}, filepath.Join(directory, binaries(), "python"), filepath.Join("python", "authlib_keys.py"))
+	})
+}
+
 func pythonLibraries(t *testing.T) string {
 	t.Helper()
 	return installed(t, "python", []string{"requirements.txt"}, func(directory string) *exec.Cmd {
