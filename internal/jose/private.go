@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
@@ -28,7 +29,9 @@ func ParseSigner(data []byte, algorithm string) (*Signer, error) {
 		algorithm = named
 	}
 	if algorithm == "" {
-		algorithm = DefaultAlgorithm(key.Public())
+		if algorithm = DefaultAlgorithm(key.Public()); algorithm == "" {
+			return nil, errors.New("jose: the key is of a kind that is not supported (P-256, P-384, Ed25519, RSA)")
+		}
 	}
 	if id == "" {
 		if id, err = Thumbprint(key.Public()); err != nil {
@@ -91,14 +94,14 @@ func parsePEM(block *pem.Block) (crypto.Signer, error) {
 	err := errors.New("no key")
 	switch {
 	case block == nil:
+	case block.Type == "ENCRYPTED PRIVATE KEY" || x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // recognised in order to say so
+		return nil, errors.New("jose: the key is encrypted: decrypt it, or use a crypto.Signer")
 	case block.Type == "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	case block.Type == "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(block.Bytes)
 	case block.Type == "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case block.Type == "ENCRYPTED PRIVATE KEY" || x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // recognised in order to say so
-		return nil, errors.New("jose: the key is encrypted: decrypt it, or use a crypto.Signer")
 	default:
 		return nil, errors.New("jose: the PEM block is not a private key")
 	}
@@ -138,7 +141,7 @@ func ParsePublic(data []byte) ([]Key, error) {
 var ErrPrivate = errors.New("jose: this is a private key; it must stay where it is: give the public half")
 
 func parsePublic(data []byte) ([]Key, error) {
-	if _, _, _, err := parsePrivate(data); err == nil {
+	if _, _, _, err := parsePrivate(data); err == nil || hasPrivatePEM(data) {
 		return nil, ErrPrivate
 	}
 	if block, _ := pem.Decode(data); block != nil {
@@ -167,6 +170,16 @@ func parsePublic(data []byte) ([]Key, error) {
 	return keys, err
 }
 
+// hasPrivatePEM reports whether any block, readable or not, is a private key: many files hold a key behind its certificate.
+func hasPrivatePEM(data []byte) bool {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return true
+		}
+	}
+	return false
+}
+
 func parsePublicPEM(block *pem.Block) ([]Key, error) {
 	var public crypto.PublicKey
 	var certificate *x509.Certificate
@@ -180,8 +193,6 @@ func parsePublicPEM(block *pem.Block) ([]Key, error) {
 		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
 			public = certificate.PublicKey
 		}
-	case "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY":
-		return nil, ErrPrivate
 	default:
 		return nil, errors.New("jose: the PEM block is neither a public key nor a certificate")
 	}
