@@ -113,13 +113,24 @@ func encryptedServer(t *testing.T) (*running, *testAuthority) {
 	authority := newAuthority(t)
 	c := testConfig(t)
 	c.TLS.Certificate, c.TLS.Key = authority.files(t, "localhost")
+	c.MTLS.Listen, c.MTLS.TLS = "127.0.0.1:0", c.TLS
 	return start(t, c), authority
 }
 
+// TestOP04 also stands for the TLS checks of the OpenID Foundation's modules (fapi2-security-profile-final-ensure-holder-of-key-required).
 func TestOP04(t *testing.T) {
 	t.Parallel()
 	r, authority := encryptedServer(t)
-	good := []uint16{0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8}
+	for name, address := range map[string]string{"public": r.address(), "mtls": r.mtls.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			probeTLS(t, authority, address)
+		})
+	}
+}
+
+func probeTLS(t *testing.T, authority *testAuthority, address string) {
+	good := []uint16{0xc02b, 0xc02f, 0xc02c, 0xc030}
 	for name, h := range map[string]hello{
 		"SSL 3.0":                      {version: 0x0300, suites: good},
 		"TLS 1.0":                      {version: 0x0301, suites: append([]uint16{0xc009, 0xc00a, 0xc013, 0xc014, 0x002f, 0x0035}, good...)},
@@ -130,50 +141,51 @@ func TestOP04(t *testing.T) {
 		"TLS 1.2 3DES":                 {version: 0x0303, suites: []uint16{0x000a, 0xc012}},
 		"TLS 1.2 NULL":                 {version: 0x0303, suites: []uint16{0x0000, 0x0001, 0x003b, 0xc006, 0xc010}},
 		"TLS 1.2 export and anonymous": {version: 0x0303, suites: []uint16{0x0003, 0x0018, 0x0034, 0x00a6, 0xc018}},
+		"TLS 1.2 ChaCha20":             {version: 0x0303, suites: []uint16{0xcca9, 0xcca8}},
 		"TLS 1.2 as a fallback":        {version: 0x0303, suites: good, fallback: true},
 		"only deflate":                 {version: 0x0303, suites: good, compressions: []byte{1}},
 	} {
 		t.Run("OP-04 "+name, func(t *testing.T) {
-			if got := probe(t, r.address(), h); got.accepted {
+			if got := probe(t, address, h); got.accepted {
 				t.Errorf("accepted: version %#x, suite %#x", got.version, got.suite)
 			}
 		})
 	}
-	for _, suite := range []uint16{0xc02b, 0xc02c, 0xcca9} { // the certificate's key is ECDSA
+	for _, suite := range []uint16{0xc02b, 0xc02c} { // the certificate's key is ECDSA
 		t.Run(fmt.Sprintf("OP-04 TLS 1.2 %s is of BCP 195", tls.CipherSuiteName(suite)), func(t *testing.T) {
-			got := probe(t, r.address(), hello{version: 0x0303, suites: []uint16{suite}, serverName: "localhost"})
+			got := probe(t, address, hello{version: 0x0303, suites: []uint16{suite}, serverName: "localhost"})
 			if !got.accepted || got.version != 0x0303 || got.suite != suite || got.compression != 0 {
 				t.Errorf("got %+v", got)
 			}
 		})
 	}
 	t.Run("OP-04 compression offered beside none", func(t *testing.T) {
-		if got := probe(t, r.address(), hello{version: 0x0303, suites: good, compressions: []byte{1, 0}}); got.accepted && got.compression != 0 {
+		if got := probe(t, address, hello{version: 0x0303, suites: good, compressions: []byte{1, 0}}); got.accepted && got.compression != 0 {
 			t.Errorf("got %+v", got)
 		}
 	})
 	t.Run("OP-04 no server name", func(t *testing.T) {
-		if got := probe(t, r.address(), hello{version: 0x0303, suites: good}); !got.accepted {
+		if got := probe(t, address, hello{version: 0x0303, suites: good}); !got.accepted {
 			t.Errorf("got %+v", got)
 		}
 	})
-	t.Run("OP-04 TLS 1.3 is preferred", func(t *testing.T) {
-		connection, _ := authority.dial(t, r.address(), 0)
+	t.Run("OP-04 TLS 1.3 is preferred, whatever a client names first", func(t *testing.T) {
+		connection, _ := authority.dial(t, address, 0)
 		if state := connection.ConnectionState(); state.Version != tls.VersionTLS13 {
 			t.Errorf("got %s", tls.VersionName(state.Version))
 		}
 	})
 	t.Run("OP-04 garbage", func(t *testing.T) {
-		connection := dial(t, r.address())
+		connection := dial(t, address)
 		_, _ = connection.Write(bytes.Repeat([]byte{22, 3, 1, 0xff, 0xff}, 1000))
 		if _, err := io.ReadAll(connection); err != nil && strings.Contains(err.Error(), "timeout") {
 			t.Error("the connection stays open")
 		}
 	})
-	t.Run("OP-04 renegotiation", func(t *testing.T) { renegotiate(t, authority, r.address()) })
-	t.Run("OP-04 KeyUpdate flood", func(t *testing.T) { floodKeyUpdates(t, authority, r.address()) })
+	t.Run("OP-04 renegotiation", func(t *testing.T) { renegotiate(t, authority, address) })
+	t.Run("OP-04 KeyUpdate flood", func(t *testing.T) { floodKeyUpdates(t, authority, address) })
 	t.Run("OP-04 others are served on", func(t *testing.T) {
-		connection, _ := authority.dial(t, r.address(), 0)
+		connection, _ := authority.dial(t, address, 0)
 		fmt.Fprint(connection, "GET /jwks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if answer, err := io.ReadAll(connection); err != nil || !bytes.Contains(answer, []byte("200 OK")) {
 			t.Errorf("got %s, %v", answer, err)
