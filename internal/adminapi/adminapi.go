@@ -61,7 +61,7 @@ type api struct {
 	logger    *slog.Logger
 	huma      huma.API
 	mux       *http.ServeMux
-	challenge string
+	challenge string // without a scheme
 }
 
 func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options) *api {
@@ -78,7 +78,7 @@ func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options
 }
 
 func challenge(audience string) string {
-	text := `Bearer realm="` + oauth.SafeText(audience) + `"`
+	text := `realm="` + oauth.SafeText(audience) + `"`
 	if location, err := oauth.ResourceMetadataURL(audience); err == nil {
 		text += `, resource_metadata="` + location + `"`
 	}
@@ -98,7 +98,8 @@ func configuration() huma.Config {
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"token": {Type: "http", Scheme: "bearer", BearerFormat: "at+jwt", Description: "An access token (RFC 9068)"},
+					"token": {Type: "http", Scheme: "bearer", BearerFormat: "at+jwt", Description: "An access token (RFC 9068). " +
+						"One that is bound to a key comes with the scheme DPoP and a proof (RFC 9449)"},
 				},
 			},
 		},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
+	"github.com/writ-auth/writ/resource"
 )
 
 // A Problem is what the API answers when it cannot do what was asked (RFC 9457). To the Caller of this package it is the
@@ -112,9 +113,9 @@ func (a *api) problem(ctx context.Context, err error) error {
 	}
 	switch refusal.Code {
 	case registry.Unauthorized:
-		return a.challenged(p, oauth.InvalidToken, "")
+		return a.challenged(ctx, p, oauth.InvalidToken, "")
 	case registry.Forbidden:
-		return a.challenged(p, oauth.InsufficientScope, refusal.Scope)
+		return a.challenged(ctx, p, oauth.InsufficientScope, refusal.Scope)
 	}
 	return p
 }
@@ -122,9 +123,13 @@ func (a *api) problem(ctx context.Context, err error) error {
 // retryAfter is when it is worth asking again, in seconds.
 const retryAfter = 5
 
-// challenged adds the challenge of RFC 6750, 3.
-func (a *api) challenged(p *Problem, code oauth.Code, scope string) error {
-	text := a.challenge
+// challenged adds the challenge of RFC 6750, 3, for the scheme that the caller used: a token that is bound to a key must not
+// be tried as a bearer token (RFC 9449, 7.1).
+func (a *api) challenged(ctx context.Context, p *Problem, code oauth.Code, scope string) error {
+	text := oauth.Bearer + " " + a.challenge
+	if resource.FromContext(ctx).Bound().Key != "" {
+		text = oauth.DPoP + " " + a.challenge
+	}
 	if scope != "" {
 		text += `, scope="` + oauth.SafeText(scope) + `"`
 	}
