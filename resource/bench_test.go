@@ -1,9 +1,12 @@
 package resource_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/resource"
 )
 
@@ -25,6 +28,52 @@ func BenchmarkVerify(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkRequire is a whole request with a token seen before: as Bearer, over a connection with the certificate that it
+// is bound to, and with a DPoP proof, whose signature is new each time.
+func BenchmarkRequire(b *testing.B) {
+	i := newIssuer(b)
+	v := i.verifier(func(c *resource.Config) { c.Keys = &ring{keys: []resource.Key{i.signer.Key()}} })
+	handler := v.Require("read").Func(func(http.ResponseWriter, *http.Request) {})
+	run := func(b *testing.B, next func() *http.Request) {
+		b.Helper()
+		b.ReportAllocs()
+		for b.Loop() {
+			b.StopTimer()
+			r := next()
+			b.StartTimer()
+			w := httptest.NewRecorder()
+			if handler.ServeHTTP(w, r); w.Code != http.StatusOK {
+				b.Fatalf("status %d %s", w.Code, w.Body)
+			}
+		}
+	}
+	b.Run("Bearer", func(b *testing.B) {
+		r := message("", []string{"Bearer " + i.mint(nil)}, "")
+		run(b, func() *http.Request { return r })
+	})
+	b.Run("certificate", func(b *testing.B) {
+		r := showing(i.mint(changes{"cnf": changes{"x5t#S256": theShow().thumbprint}}), theShow())
+		run(b, func() *http.Request { return r })
+	})
+	for _, algorithm := range []string{jose.ES256, jose.Ed25519} {
+		b.Run("DPoP "+algorithm, func(b *testing.B) {
+			signer := signers()[algorithm]
+			thumbprint, err := jose.Thumbprint(signer.Key().Public)
+			if err != nil {
+				b.Fatal(err)
+			}
+			token := i.mint(changes{"cnf": changes{"jkt": thumbprint}})
+			run(b, func() *http.Request {
+				proof, err := pop.NewProof(signer, pop.Request{Method: "GET", URL: theURL, AccessToken: token, Now: i.clock.Now()}, "")
+				if err != nil {
+					b.Fatal(err)
+				}
+				return demonstrate(token, proof)
+			})
 		})
 	}
 }

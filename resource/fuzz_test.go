@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
@@ -73,5 +74,54 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("RS-24: status %d", w.Code)
 		}
 		parseChallenges(t, w.Result())
+	})
+}
+
+// FuzzProof looks for a proof that gets in and is not ours, and for a panic (RS-24). The fuzzer writes header and payload,
+// and we sign what it wrote with the key that the token is bound to.
+func FuzzProof(f *testing.F) {
+	i := newIssuer(f)
+	v := i.verifier(func(c *resource.Config) { c.Keys = &ring{keys: []resource.Key{i.signer.Key()}} })
+	h := i.holder()
+	token := h.token(nil)
+	for _, change := range []changes{nil, {"jti": ""}, {"htm": "get"}, {"htu": "https://A.test:443/%6frders?x"}, {"iat": 1e300}, {"ath": 1}} {
+		f.Add(h.header(nil), h.claims(token, change))
+	}
+	f.Add(h.header(changes{"typ": "JWT"}), h.claims(token, nil))
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		got := do(reading(v), demonstrate(token, signRaw(h.key, header, payload)))
+		if got.StatusCode != http.StatusOK {
+			parseChallenges(t, got)
+			return
+		}
+		said := map[string]any{}
+		if err := json.Unmarshal([]byte(payload), &said); err != nil || said["htm"] != "GET" || said["ath"] != hash(token) || said["jti"] == nil || said["jti"] == "" {
+			t.Fatalf("RS-24: header %q, payload %q got in (%v)", header, payload, err)
+		}
+		if again := do(reading(v), demonstrate(token, signRaw(h.key, header, payload))); again.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("RS-24: header %q, payload %q got in twice", header, payload)
+		}
+	})
+}
+
+// FuzzClientCert looks for a Client-Cert header that panics or gets in (RS-24).
+func FuzzClientCert(f *testing.F) {
+	i := newIssuer(f)
+	v := i.verifier(func(c *resource.Config) {
+		c.Keys = &ring{keys: []resource.Key{i.signer.Key()}}
+		c.ClientCertificate = resource.ClientCertHeader(netip.MustParsePrefix("10.0.0.0/8"))
+	})
+	own := theShow().header()
+	token := i.mint(changes{"cnf": changes{"x5t#S256": theShow().thumbprint}})
+	f.Add(own)
+	f.Add(foreigners().header())
+	f.Add(":AAAA:")
+	f.Fuzz(func(t *testing.T, header string) {
+		r := showing(token)
+		r.RemoteAddr = "10.0.0.1:1"
+		r.Header["Client-Cert"] = []string{header}
+		if got := do(reading(v), r); (got.StatusCode == http.StatusOK) != (header == own) {
+			t.Fatalf("RS-24: header %q: %d", header, got.StatusCode)
+		}
 	})
 }

@@ -68,6 +68,36 @@ func TestRealIssuer(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+	t.Run("bound", func(t *testing.T) {
+		holder, thief := authtest.NewHolder(t), authtest.NewHolder(t)
+		for name, v := range map[string]*resource.Verifier{"JWT": jwt, "JWT, asked about": always} {
+			token := server.DPoPToken(holder, theAudience, "read")
+			good := demonstrate(token, holder.Proof("GET", theURL, token, ""))
+			t.Run("S32 "+name+" with a proof", func(t *testing.T) { expectOK(t, do(reading(v), good)) })
+			t.Run("S32 "+name+" with the same proof", func(t *testing.T) { expectDPoP(t, do(reading(v), good), badProof) })
+			t.Run("S32 "+name+" with a thief's proof", func(t *testing.T) {
+				expectDPoP(t, do(reading(v), demonstrate(token, thief.Proof("GET", theURL, token, ""))), badToken)
+			})
+		}
+		t.Run("S29 opaque", func(t *testing.T) {
+			token := server.DPoPToken(holder, otherAPI)
+			proof := func(h *authtest.Holder) string { return h.Proof("GET", otherAPI+"/orders", token, "") }
+			expectOK(t, do(reading(opaque), demonstrate(token, proof(holder))))
+			expectDPoP(t, do(reading(opaque), demonstrate(token, proof(thief))), badToken)
+			expectDPoP(t, get(opaque, token), badToken)
+		})
+		t.Run("S27 opaque", func(t *testing.T) {
+			token := server.CertificateToken(holder, otherAPI)
+			expectOK(t, do(reading(opaque), showing(token, show{Certificate: holder.Certificate()})))
+			expectInvalid(t, do(reading(opaque), showing(token, show{Certificate: thief.Certificate()})))
+		})
+		t.Run("S35 revoked", func(t *testing.T) {
+			token := server.DPoPToken(holder, theAudience)
+			expectOK(t, do(reading(always), demonstrate(token, holder.Proof("GET", theURL, token, ""))))
+			server.Revoke(theAudience, token)
+			expectDPoP(t, do(reading(always), demonstrate(token, holder.Proof("GET", theURL, token, ""))), badToken)
+		})
+	})
 	t.Run("bad days", func(t *testing.T) {
 		for name, token := range map[string]string{
 			"expired": server.Expired(theAudience), "wrong audience": server.WrongAudience(theAudience), "foreign key": server.ForeignKey(theAudience),
