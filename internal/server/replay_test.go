@@ -135,8 +135,9 @@ func onlyOne(t *testing.T, nodes []*running, code string, request func(round int
 		}
 		close(begin)
 		group.Wait()
-		const throttled = "429 temporarily_unavailable" // what a flood of refusals gets from one address
-		if answers["200"] != 1 || answers[code] == 0 || answers[code]+answers[throttled] != copies-1 {
+		// A flood of refusals from one address is throttled, and a busy machine may have to put some off.
+		refused := answers[code] + answers["429 temporarily_unavailable"] + answers["503 temporarily_unavailable"]
+		if answers["200"] != 1 || answers[code] == 0 || refused != copies-1 {
 			t.Errorf("round %d: %v, want one 200 and %d %s", round, answers, copies-1, code)
 		}
 	}
