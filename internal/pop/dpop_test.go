@@ -200,6 +200,7 @@ func TestURLs(t *testing.T) {
 		{"the same", "https://as.example/token", "https://as.example/token", true},
 		{"htu with query and fragment", "https://as.example/token?a=b#c", "https://as.example/token", true},
 		{"htu without the query", "https://as.example/token", "https://as.example/token?a=b", true},
+		{"htu of a host that lower case would turn into ours", "https://api.ban\u212a.example/x", "https://api.bank.example/x", false},
 		{"another query", "https://as.example/token?a=b", "https://as.example/token?c=d", true},
 		{"a fragment", "https://as.example/token#f", "https://as.example/token", true},
 		{"upper-case scheme and host", "HTTPS://AS.EXAMPLE/token", "https://as.example/token", true},

@@ -22,7 +22,8 @@ func sameURL(claimed, actual string) bool {
 // normalise returns the one spelling of an absolute URL with a host and without a user. It is not good otherwise.
 func normalise(text string) (string, bool) {
 	u, err := url.Parse(withoutQuery(text))
-	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" {
+	// A host has its letters in ASCII: what lower case makes of others (the Kelvin sign is a k) is another host.
+	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" || strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }) {
 		return "", false
 	}
 	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
