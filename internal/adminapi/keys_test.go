@@ -148,10 +148,18 @@ func TestWrongKeysAreRefused(t *testing.T) {
 			}
 		})
 	}
+	der, err := x509.MarshalPKIXPublicKey(newPair(t, "ES256").Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := json.Marshal(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, body := range map[string]string{
 		"RG-06 a private JWK": fmt.Sprintf(`{"jwk":%s}`, private),
 		"neither":             `{}`,
-		"both":                fmt.Sprintf(`{"jwk":%s,"pem":"x"}`, key),
+		"both":                fmt.Sprintf(`{"jwk":%s,"pem":%s}`, key, good),
 		"more":                fmt.Sprintf(`{"jwk":%s,"alg":"ES256"}`, key),
 		"a time of no zone":   fmt.Sprintf(`{"jwk":%s,"expires":"2030-01-01"}`, key),
 		"a member twice":      fmt.Sprintf(`{"jwk":{"kid":"z",%s}`, key[1:]),
