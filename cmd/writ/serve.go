@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -135,41 +134,6 @@ func newConfig() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigCheck(), newConfigDoc())
-	return cmd
-}
-
-func newConfigCheck() *cobra.Command {
-	var from configuration
-	cmd := &cobra.Command{
-		Use:     "check",
-		Short:   "Name every mistake in a configuration",
-		Example: "  writ config check --config writ.yaml",
-		Args:    noArgs,
-	}
-	from.flags(cmd)
-	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		config, err := from.load()
-		var problems server.Problems
-		if *asJSON && (err == nil || errors.As(err, &problems)) {
-			if jsonErr := writeJSON(cmd.OutOrStdout(), map[string]any{"ok": err == nil, "problems": append(server.Problems{}, problems...)}); jsonErr != nil {
-				return jsonErr
-			}
-			if err != nil {
-				return silentError{err}
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		issuer := config.Issuer
-		if issuer == "" {
-			issuer = "made from listen, " + config.Listen
-		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "The configuration is sound. Issuer: "+issuer)
-		return err
-	}
 	return cmd
 }
 
