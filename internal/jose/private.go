@@ -94,7 +94,7 @@ func parsePEM(block *pem.Block) (crypto.Signer, error) {
 	err := errors.New("no key")
 	switch {
 	case block == nil:
-	case block.Type == "ENCRYPTED PRIVATE KEY" || x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // recognised in order to say so
+	case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "": // RFC 1423, which OpenSSL wrote for long
 		return nil, errors.New("jose: the key is encrypted: decrypt it, or use a crypto.Signer")
 	case block.Type == "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)

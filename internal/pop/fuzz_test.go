@@ -77,6 +77,7 @@ func FuzzURL(f *testing.F) {
 	f.Add("https://as.example/token", "HTTPS://AS.EXAMPLE:443/token?a#b")
 	f.Add("https://as.example/a/%2e%2e/b", "https://as.example/b")
 	f.Add("http://[::1]:80", "http://[::1]/")
+	f.Add("https://ban\u212a.example/", "https://bank.example/")
 	f.Add("https://as.example/%7Euser%2fx", "https://as.example/~user%2Fx")
 	signer := newSigner(f, jose.Ed25519)
 	good := func(t *testing.T, htu, url string) bool {
@@ -95,8 +96,18 @@ func FuzzURL(f *testing.F) {
 		must(t, err)
 		right, err := url.Parse(b)
 		must(t, err)
-		if !strings.EqualFold(left.Hostname(), right.Hostname()) || path.Clean("/"+left.Path) != path.Clean("/"+right.Path) {
+		if lower(left.Hostname()) != lower(right.Hostname()) || path.Clean("/"+left.Path) != path.Clean("/"+right.Path) {
 			t.Fatalf("%q is %q", a, b)
 		}
 	})
+}
+
+// lower changes nothing but ASCII: other letters that fold into one are other hosts.
+func lower(host string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, host)
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"testing"
 	"time"
 
@@ -64,13 +63,6 @@ func jwkOf(t testing.TB, key *ecdsa.PrivateKey) map[string]any {
 		"kty": "EC", "crv": "P-256",
 		"x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
 	}
-}
-
-// without returns members without one.
-func without(members map[string]any, name string) map[string]any {
-	rest := maps.Clone(members)
-	delete(rest, name)
-	return rest
 }
 
 func (d *draft) sign(t testing.TB) string {
