@@ -85,3 +85,41 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAssertion: an assertion is the one that was signed, to the last character, or nobody's; and whoever it names is
+// somebody who could be a client.
+func FuzzAssertion(f *testing.F) {
+	a, s := traced(f)
+	must(f, s.Store.Clients().Insert(f.Context(), keyed(f, "one", "ES256 a", "PS256 a", "Ed25519 a")))
+	known, err := a.directory.read(f.Context(), "one")
+	must(f, err)
+	signed := map[string]bool{}
+	for _, key := range []string{"ES256 a", "PS256 a", "Ed25519 a"} {
+		compact := asserting(f, "one", key, key).Form.Get("client_assertion")
+		signed[compact] = true
+		for _, variant := range []string{compact, compact + "=", compact[:len(compact)-1], " " + compact, strings.ToUpper(compact), "." + compact} {
+			f.Add(variant, uint(0), byte(0))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, at uint, with byte) {
+		candidates := []string{text}
+		for good := range signed {
+			i := int(at % uint(len(good)))
+			candidates = append(candidates, good[:i]+string([]byte{with})+good[i+1:], good[:i]+string([]byte{with})+good[i:], good[:i]+good[i+1:])
+		}
+		for _, candidate := range candidates {
+			r := &Request{Form: Form{"client_assertion": {candidate}, "client_assertion_type": {oauth.AssertionTypeJWT}}}
+			presented, err := r.presented()
+			if err != nil {
+				t.Fatalf("%q: %v", candidate, err)
+			}
+			if identifier(presented.clientID) != presented.clientID {
+				t.Fatalf("%q names %q", candidate, presented.clientID)
+			}
+			_, why := a.verify(t.Context(), known, presented)
+			if (why == nil) != signed[candidate] {
+				t.Fatalf("%q is taken as %+v: %v", candidate, presented, why)
+			}
+		}
+	})
+}

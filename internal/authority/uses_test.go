@@ -1,0 +1,124 @@
+package authority
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+func TestUses(t *testing.T) {
+	now := start
+	clock := func() time.Time { return now }
+	take := func(u *uses) (all []string) {
+		for _, use := range (&Authority{uses: u}).TakeUses() {
+			all = append(all, fmt.Sprintf("%s %s %s %s", use.ClientID, use.Credential, use.Last.Sub(start), use.Remote))
+		}
+		slices.Sort(all)
+		return all
+	}
+	want := func(t *testing.T, u *uses, want ...string) {
+		t.Helper()
+		if got := take(u); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	t.Run("one a minute for each credential, and each once", func(t *testing.T) {
+		u := newUses(clock)
+		now = start
+		u.note("a", "1", "192.0.2.1:443")
+		u.note("a", "2", "[2001:db8::1]:443")
+		u.note("b", "1", "a socket")
+		want(t, u, "a 1 0s 192.0.2.1", "a 2 0s 2001:db8::1", "b 1 0s a socket")
+		now = start.Add(59 * time.Second)
+		u.note("a", "1", "")
+		want(t, u)
+		now = start.Add(time.Minute)
+		u.note("a", "1", "")
+		now = start.Add(2 * time.Minute)
+		u.note("a", "1", "")
+		want(t, u, "a 1 2m0s ")
+	})
+	t.Run("a clock that was set back stops nothing", func(t *testing.T) {
+		u := newUses(clock)
+		now = start
+		u.note("a", "1", "")
+		now = start.Add(-time.Hour)
+		u.note("a", "1", "")
+		want(t, u, "a 1 -1h0m0s ")
+	})
+	t.Run("memory is bounded, whether or not anybody takes them", func(t *testing.T) {
+		u := newUses(clock)
+		now = start
+		for i := range 2 * maxNoted {
+			u.note(fmt.Sprint(i), "1", "")
+		}
+		if known := len(u.recent) + len(u.older); known > maxNoted || len(u.waiting) != maxNoted {
+			t.Errorf("%d are known and %d wait, want at most %d", known, len(u.waiting), maxNoted)
+		}
+	})
+	t.Run("at once", func(t *testing.T) {
+		u := newUses(clock)
+		now = start
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		var taken []store.Use
+		for i := range 8 {
+			group.Go(func() {
+				for j := range 200 {
+					u.note(fmt.Sprint(j), "1", fmt.Sprint(i))
+					some := (&Authority{uses: u}).TakeUses()
+					mu.Lock()
+					taken = append(taken, some...)
+					mu.Unlock()
+				}
+			})
+		}
+		group.Wait()
+		if len(taken) != 200 {
+			t.Errorf("%d uses were taken, want one for each of 200 clients", len(taken))
+		}
+	})
+}
+
+// TestUsesOfTheRefused: what was refused was not used, an assertion that was replayed included.
+func TestUsesOfTheRefused(t *testing.T) {
+	a, s := traced(t)
+	must(t, s.Store.Clients().Insert(t.Context(), keyed(t, "one", "ES256 a")))
+	for _, r := range []*Request{
+		as("known", "wrong", oauth.ClientSecretBasic), as("suspended", "right", oauth.ClientSecretBasic),
+		as("expired", "right", oauth.ClientSecretBasic), asserting(t, "one", "ES256 x", "ES256 a"),
+	} {
+		if _, err := a.Token(t.Context(), r); err == nil {
+			t.Fatal("it was not refused")
+		}
+	}
+	if got := a.TakeUses(); len(got) > 0 {
+		t.Errorf("got %v", got)
+	}
+	good := asserting(t, "one", "ES256 a", "ES256 a")
+	_, err := a.Token(t.Context(), good)
+	must(t, err)
+	_, err = a.Token(t.Context(), as("known", "right", oauth.ClientSecretBasic))
+	must(t, err)
+	if got := a.TakeUses(); len(got) != 2 {
+		t.Errorf("got %v, want two", got)
+	}
+}
+
+// TestNoIssuer: without an issuer there is no audience to check an assertion against (CVE-2026-114618).
+func TestNoIssuer(t *testing.T) {
+	known, _ := traced(t)
+	for _, issuer := range []string{"", "as.example", "https://", "https://as.example?x", "https://as.example#x", "https://u@as.example", "ftp://as.example"} {
+		t.Run("CA-14 "+issuer, func(t *testing.T) {
+			_, err := New(t.Context(), Options{Issuer: issuer, Store: known.store, Ring: known.ring, Journal: known.journal})
+			if err == nil {
+				t.Error("an authority began to work without an issuer")
+			}
+		})
+	}
+}
