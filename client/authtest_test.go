@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -89,4 +91,64 @@ func TestUnknownCertificate(t *testing.T) {
 	if got := connections.Load(); got != 1 {
 		t.Errorf("the server saw %d connections, want one", got)
 	}
+}
+
+// TestRealServerDPoP gets a bound token from the real server and shows it to a real verifier that wants nonces, and then
+// to one as a thief would.
+func TestRealServerDPoP(t *testing.T) {
+	t.Parallel()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	mux := http.NewServeMux()
+	api := httptest.NewServer(mux)
+	t.Cleanup(api.Close)
+	as := authtest.New(t)
+	as.Resource(api.URL, "orders:read")
+	verifier, err := resource.NewVerifier(resource.Config{Issuer: as.Issuer(), Audience: api.URL, RequireDPoP: true, RequireNonce: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bodies []string
+	mux.Handle("/orders/", verifier.Require("orders:read").Func(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies = append(bodies, string(body))
+	}))
+
+	registered := as.Client(api.URL, "orders:read")
+	c := client.Config{
+		Issuer: as.Issuer(), ClientID: registered.ID, Credential: client.Secret(registered.Secret), Resource: api.URL, DPoP: true,
+		HTTPClient: &http.Client{Transport: transport},
+	}
+	s := source(t, c)
+	for _, body := range []string{"one", "two"} { // the first one is asked for a nonce
+		status, text, err := send(t, s.Client(), http.MethodPost, api.URL+"/orders/a%2Fb?x=y", strings.NewReader(body))
+		if status != http.StatusOK || err != nil {
+			t.Errorf("got %d %s (%v)", status, text, err)
+		}
+	}
+	if !slices.Equal(bodies, []string{"one", "two"}) {
+		t.Errorf("the API saw %q", bodies)
+	}
+
+	stolen := token(t, s).AccessToken()
+	thief := must(http.NewRequest(http.MethodGet, api.URL+"/orders/", nil))
+	other := token(t, source(t, c)) // with a key of its own
+	for range 2 {
+		if err := other.Authorize(thief); err != nil {
+			t.Fatal(err)
+		}
+		thief.Header.Set("Authorization", "DPoP "+stolen)
+		response, err := transport.RoundTrip(thief)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		other.Learn(response)
+		if response.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the thief gets %d, want 401", response.StatusCode)
+		}
+	}
+
+	c.DPoP = false
+	wantStatus(t, source(t, c).Client(), api.URL+"/orders/", http.StatusUnauthorized)
 }

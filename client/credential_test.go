@@ -274,7 +274,7 @@ func TestC10Keys(t *testing.T) {
 		t.Run("C10 DPoP "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				b := newBench(t, ask(""), ask(""), func(c *client.Config) {
+				b := newBench(t, new(""), new(""), func(c *client.Config) {
 					c.Credential = client.PrivateKey(newKey())
 					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				})

@@ -78,9 +78,6 @@ func demand(t *testing.T, status int, nonce *string, next http.HandlerFunc) http
 	}
 }
 
-// ask returns a pointer to a nonce.
-func ask(nonce string) *string { return &nonce }
-
 // nonces returns the nonces in proofs.
 func nonces(proofs []jwt) []string {
 	var all []string
@@ -102,9 +99,9 @@ func wantNonces(t *testing.T, proofs []jwt, want ...string) {
 func TestC03(t *testing.T) {
 	t.Parallel()
 	t.Run("C03 issuer", func(t *testing.T) {
-		nonce := ask("one")
+		nonce := new("one")
 		key := newKey()
-		b := newBench(t, nonce, ask(""), func(c *client.Config) { c.Credential = client.PrivateKey(key) })
+		b := newBench(t, nonce, new(""), func(c *client.Config) { c.Credential = client.PrivateKey(key) })
 		wantToken(t, b.source, "token-1")
 		wantNonces(t, proofs(t, b.issuer.headers), "", "one")
 		var assertions []jwt
@@ -114,16 +111,16 @@ func TestC03(t *testing.T) {
 		wantFresh(t, assertions)
 	})
 	t.Run("C03 issuer, the nonce is kept for the next token", func(t *testing.T) {
-		nonce := ask("one")
-		b := newBench(t, nonce, ask(""))
+		nonce := new("one")
+		b := newBench(t, nonce, new(""))
 		first := token(t, b.source)
 		b.source.Invalidate(first)
 		wantToken(t, b.source, "token-2")
 		wantNonces(t, proofs(t, b.issuer.headers), "", "one", "one")
 	})
 	t.Run("C03 issuer, a nonce that changes", func(t *testing.T) {
-		nonce := ask("one")
-		b := newBench(t, nonce, ask(""))
+		nonce := new("one")
+		b := newBench(t, nonce, new(""))
 		first := token(t, b.source)
 		*nonce = "two"
 		b.source.Invalidate(first)
@@ -131,7 +128,7 @@ func TestC03(t *testing.T) {
 		wantNonces(t, proofs(t, b.issuer.headers), "", "one", "one", "two")
 	})
 	t.Run("C03 issuer, use_dpop_nonce for ever", func(t *testing.T) {
-		b := newBench(t, ask(""), ask(""))
+		b := newBench(t, new(""), new(""))
 		n := 0
 		b.answer(func(w http.ResponseWriter, r *http.Request) {
 			n++
@@ -143,7 +140,7 @@ func TestC03(t *testing.T) {
 		wantAsked(t, b.issuer, 2)
 	})
 	t.Run("C03 issuer, use_dpop_nonce without one", func(t *testing.T) {
-		b := newBench(t, ask(""), ask(""))
+		b := newBench(t, new(""), new(""))
 		b.answer(refuse(400, "use_dpop_nonce", ""))
 		if _, err := b.source.Token(t.Context()); !errors.Is(err, oauth.UseDPoPNonce) {
 			t.Errorf("error is %v", err)
@@ -151,7 +148,7 @@ func TestC03(t *testing.T) {
 		wantAsked(t, b.issuer, 1)
 	})
 	t.Run("C03 API", func(t *testing.T) {
-		b := newBench(t, ask(""), ask("one"))
+		b := newBench(t, new(""), new("one"))
 		wantStatus(t, b.source.Client(), api+"/orders", 200)
 		wantStatus(t, b.source.Client(), api+"/orders/7", 200)
 		wantNonces(t, proofs(t, b.headers), "", "one", "one")
@@ -159,7 +156,7 @@ func TestC03(t *testing.T) {
 		wantAsked(t, b.issuer, 1)
 	})
 	t.Run("C03 API, use_dpop_nonce for ever", func(t *testing.T) {
-		b := newBench(t, ask(""), ask(""))
+		b := newBench(t, new(""), new(""))
 		b.api.answer = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("DPoP-Nonce", "one")
 			w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
@@ -170,7 +167,7 @@ func TestC03(t *testing.T) {
 		wantAsked(t, b.issuer, 1)
 	})
 	t.Run("C03 API, a body that can be sent again", func(t *testing.T) {
-		b := newBench(t, ask(""), ask("one"))
+		b := newBench(t, new(""), new("one"))
 		status, _, err := send(t, b.source.Client(), http.MethodPost, api, strings.NewReader("order"))
 		if want := []string{"order", "order"}; status != 200 || err != nil || !slices.Equal(b.api.bodies, want) {
 			t.Errorf("got %d (%v) and bodies %q, want %q", status, err, b.api.bodies, want)
@@ -178,7 +175,7 @@ func TestC03(t *testing.T) {
 		wantNonces(t, proofs(t, b.headers), "", "one")
 	})
 	t.Run("C03 API, a body that cannot", func(t *testing.T) {
-		b := newBench(t, ask(""), ask("one"))
+		b := newBench(t, new(""), new("one"))
 		for _, want := range []int{401, 200} { // the first one brings the nonce for the next
 			status, _, err := send(t, b.source.Client(), http.MethodPost, api, io.MultiReader(strings.NewReader("order")))
 			if status != want || err != nil {
@@ -188,7 +185,7 @@ func TestC03(t *testing.T) {
 		wantNonces(t, proofs(t, b.headers), "", "one")
 	})
 	t.Run("C03, C01 API, a nonce and then a new token", func(t *testing.T) {
-		b := newBench(t, ask(""), ask("one"))
+		b := newBench(t, new(""), new("one"))
 		good := b.api.answer
 		b.api.answer = func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") == "DPoP token-1" && readJWT(t, r.Header.Get("DPoP"), nil).text("nonce") == "one" {
@@ -206,7 +203,7 @@ func TestC03(t *testing.T) {
 		wantNonces(t, proofs(t, b.headers), "", "one", "one")
 	})
 	t.Run("C03 each answer can bring another nonce", func(t *testing.T) {
-		b := newBench(t, ask(""), ask(""))
+		b := newBench(t, new(""), new(""))
 		statuses, n := []int{200, 204, 403, 404}, 0
 		b.api.answer = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("DPoP-Nonce", fmt.Sprint("nonce-", n+1))
@@ -224,7 +221,7 @@ func TestC03(t *testing.T) {
 
 // separateNonces checks that a nonce goes to the server that gave it, and an issuer and an API at one origin are two.
 func separateNonces(t *testing.T) {
-	b := newBench(t, ask("of-issuer"), ask(""), func(c *client.Config) {
+	b := newBench(t, new("of-issuer"), new(""), func(c *client.Config) {
 		c.Resource, c.AllowHosts = issuerURL+"/admin", []string{"one.example", "two.example"}
 	})
 	var one, two, admin []http.Header
@@ -268,7 +265,7 @@ func strangeNonces(t *testing.T) {
 		"two": {"one", "two"}, "empty": {""}, "quote": {`a"b`}, "escape": {`a\b`}, "space": {"a b"}, "not ASCII": {"é"}, "long": {strings.Repeat("a", 513)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, ask(""), ask(""))
+			b := newBench(t, new(""), new(""))
 			b.api.answer = func(w http.ResponseWriter, _ *http.Request) { w.Header()["Dpop-Nonce"] = values }
 			wantStatus(t, b.source.Client(), api, 200)
 			wantStatus(t, b.source.Client(), api, 200)
@@ -286,7 +283,7 @@ func TestTypeOfDPoPToken(t *testing.T) {
 		"MAC": "can only use DPoP", "": "can only use DPoP", "DPoP ": "can only use DPoP",
 	} {
 		t.Run("C05 DPoP asked for, token_type "+tokenType, func(t *testing.T) {
-			b := newBench(t, ask(""), ask(""))
+			b := newBench(t, new(""), new(""))
 			b.answer(func(w http.ResponseWriter, _ *http.Request) {
 				reply(w, http.StatusOK, map[string]any{"access_token": "a", "token_type": tokenType, "expires_in": 300})
 			})
@@ -310,7 +307,7 @@ func TestTypeOfDPoPToken(t *testing.T) {
 // TestProof checks what proofs say, and that a token without DPoP has none.
 func TestProof(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, ask(""), ask(""))
+	b := newBench(t, new(""), new(""))
 	r := request(t.Context(), api+"/a%2Fb/c?x=y#z")
 	r.Header.Set("DPoP", "the caller's")
 	response, err := b.source.Client().Do(r)
@@ -357,7 +354,7 @@ func TestDPoPKey(t *testing.T) {
 	for _, algorithm := range []string{"ES256", "PS256", "EdDSA"} {
 		key := keyFor(algorithm)
 		file := writeKey(t, key)
-		b := newBench(t, ask(""), ask(""), func(c *client.Config) {
+		b := newBench(t, new(""), new(""), func(c *client.Config) {
 			c.DPoP, c.DPoPKey = false, client.PrivateKeyFile(file)
 		})
 		write(t, file, string(keyPEM(newKey()))) // tokens stay with the key that they are bound to
@@ -374,7 +371,7 @@ func TestDPoPKey(t *testing.T) {
 // TestAuthorize checks what is there for callers who send requests themselves.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, ask(""), ask("one"))
+	b := newBench(t, new(""), new("one"))
 	token := token(t, b.source)
 	for n, want := range []int{401, 200} {
 		r := request(t.Context(), api+"/orders")
@@ -424,7 +421,7 @@ func TestRefusedDPoP(t *testing.T) {
 		`DPoP error="use_dpop_nonce"`: 1, // with no nonce to use
 	} {
 		t.Run("C01 "+challenge, func(t *testing.T) {
-			b := newBench(t, ask(""), ask(""))
+			b := newBench(t, new(""), new(""))
 			b.api.answer = refuseToken(challenge)
 			wantStatus(t, b.source.Client(), api, 401)
 			if got := len(b.headers); got != want {
