@@ -46,7 +46,7 @@ type Options struct {
 // A Profile says what a client must do at least. The zero value asks for no more than the standards do.
 type Profile struct {
 	AuthMethods       []string // the client authentication methods that are accepted; nil means all
-	Algorithms        []string // of client assertions and DPoP proofs; nil means all that jose knows
+	Algorithms        []string // of client assertions, DPoP proofs and signed tokens; nil means all that jose knows
 	SenderConstrained bool     // every token is bound to a key or a certificate
 	StringAudience    bool     // the audience of an assertion is a string, not an array of one
 }

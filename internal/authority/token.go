@@ -8,6 +8,7 @@ import (
 	"github.com/writ-auth/writ/internal/audit"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/pop"
+	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -74,6 +75,9 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	authorization, err := grant.decide(a, client, r.Form.only(grant.parameters))
 	if err != nil {
 		return nil, err
+	}
+	if allowed := a.profile.Algorithms; allowed != nil && authorization.Format != store.FormatOpaque && !slices.Contains(allowed, authorization.Algorithm) {
+		return nil, oauth.Errorf(oauth.InvalidTarget, "tokens for this resource are signed in a way that the profile of this server does not allow")
 	}
 	authorization.Confirmation = confirmation
 	return a.mint(ctx, r, authorization)

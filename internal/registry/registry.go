@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
@@ -27,6 +28,8 @@ type Options struct {
 	// OperatorKey makes the first operator authenticate with a key pair, of which only the public half is kept, and get only
 	// tokens that are bound to its DPoP key: what the FAPI 2.0 profile asks of every client.
 	OperatorKey bool
+	// Algorithms are those that the tokens of a new resource may be signed with; nil means all that jose knows.
+	Algorithms []string
 }
 
 // A Registry changes what the store remembers. It is safe for concurrent use. Its errors are *Error for what the caller
@@ -39,6 +42,7 @@ type Registry struct {
 	now    func() time.Time
 
 	operatorKey bool
+	algorithms  []string
 }
 
 // New returns a Registry.
@@ -46,9 +50,12 @@ func New(options Options) *Registry {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	if options.Algorithms == nil {
+		options.Algorithms = jose.Algorithms
+	}
 	return &Registry{
 		issuer: options.Issuer, admin: AdminResource(options.Issuer),
-		store: options.Store, ring: options.Ring, now: options.Now, operatorKey: options.OperatorKey,
+		store: options.Store, ring: options.Ring, now: options.Now, operatorKey: options.OperatorKey, algorithms: options.Algorithms,
 	}
 }
 

@@ -185,8 +185,8 @@ func (r *Registry) validateResource(settings ResourceSettings) problems {
 	if settings.Format != store.FormatJWT && settings.Format != store.FormatOpaque {
 		p.add("format", "must be %s or %s", store.FormatJWT, store.FormatOpaque)
 	}
-	if !jose.Known(settings.Algorithm) {
-		p.add("algorithm", "must be one of %s", strings.Join(jose.Algorithms, ", "))
+	if !slices.Contains(r.algorithms, settings.Algorithm) {
+		p.add("algorithm", "must be one of %s", strings.Join(r.algorithms, ", "))
 	}
 	p.ttl("token_ttl_seconds", settings.TokenTTLSeconds)
 	return p

@@ -192,7 +192,10 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	if s.authority != nil { // Init has none
 		changes = notifying{Store: s.store, changed: s.poll}
 	}
-	s.registry = registry.New(registry.Options{Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now, OperatorKey: s.config.fapi2()})
+	s.registry = registry.New(registry.Options{
+		Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now,
+		OperatorKey: s.config.fapi2(), Algorithms: s.config.profile().Algorithms,
+	})
 	operator, err := s.registry.Bootstrap(ctx)
 	switch {
 	case err != nil:

@@ -209,3 +209,36 @@ func (r *running) callAdmin(t *testing.T, credential Credential) int {
 	defer response.Body.Close()
 	return response.StatusCode
 }
+
+// TestProfileSignsNothingWithRS256: neither a new resource nor one from before gets tokens with RS256.
+func TestProfileSignsNothingWithRS256(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.Listen = freeAddress(t) // one issuer before and after the restart
+	r := start(t, c)
+	old := registry.ResourceSettings{URI: testResource, Scopes: []registry.Scope{{Name: "orders:read"}}, Algorithm: jose.RS256}
+	if _, err := r.registry.CreateResource(t.Context(), registry.System("test"), old); err != nil {
+		t.Fatal(err)
+	}
+	client := r.newKeyed(t, "billing")
+	ask := func(r *running) (int, string) {
+		t.Helper()
+		status, code, _ := r.ask(t, client.assertion(t, r.IssuerURL()), client.proof(t, r.IssuerURL()+"/token"))
+		return status, code
+	}
+	if status, code := ask(r); status != 200 {
+		t.Fatalf("profile default: got %d %s", status, code)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.Profile = "fapi2"
+	again := start(t, c)
+	if status, code := ask(again); status != 400 || code != "invalid_target" {
+		t.Errorf("got %d %s, want invalid_target", status, code)
+	}
+	old.URI += "/new"
+	if _, err := again.registry.CreateResource(t.Context(), registry.System("test"), old); err == nil || !strings.Contains(err.Error(), "must be one of PS256, ES256") {
+		t.Errorf("a new resource with RS256: got %v", err)
+	}
+}
