@@ -11,12 +11,14 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/endpoint"
+	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
@@ -99,6 +101,22 @@ func TestBoundToACertificate(t *testing.T) {
 		if said := claims(t, there.prove(t, "c-basic", nil).body); strings.Contains(said, "cnf") {
 			t.Errorf("got %s", said)
 		}
+	})
+}
+
+// TestM11WithAnAssertion: whoever has proved its key is told what else is missing.
+func TestM11WithAnAssertion(t *testing.T) {
+	s := newKeyServer(t, withAlias, func(o *authority.Options) { o.Profile = authority.FAPI2 })
+	update(t, s.store, "c-jwt", func(c *store.Client) { c.CertificateBound = true })
+	s.poll(t)
+	form := func() url.Values { return authenticated(ask(), s.good("c-jwt", keyOne(), jose.ES256, "k1").compact(t)) }
+	t.Run("M11 private_key_jwt, certificate-bound, and no certificate", func(t *testing.T) {
+		s.exchange(t, "/token", form(), http.StatusBadRequest, "no_certificate c-jwt")
+		s.alias(t, selfSigned(t)).exchange(t, "/token", form(), http.StatusOK, "")
+	})
+	t.Run("M11 private_key_jwt of a client that is registered for no binding, in profile fapi2", func(t *testing.T) {
+		other := authenticated(ask(), s.good("c-other", keyTwo(), jose.ES256, "k2").compact(t))
+		s.alias(t, selfSigned(t)).exchange(t, "/token", other, http.StatusBadRequest, "not_sender_constrained c-other")
 	})
 }
 
