@@ -12,7 +12,9 @@ package authtest
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -47,7 +49,8 @@ type Server struct {
 	clients map[string]Client // the client that Token uses for a resource, by URI; under mu
 }
 
-// A Client is what a registered client needs to authenticate, with client_secret_basic unless PostClient made it.
+// A Client is what a registered client needs to authenticate, with client_secret_basic unless PostClient made it, or
+// KeyClient or KeyResourceServer, which give it no Secret.
 type Client struct {
 	ID     string
 	Secret string
@@ -145,6 +148,30 @@ func (s *Server) ResourceServer(resource string) Client {
 	return s.newClient(store.Client{ResourceServerFor: []string{resource}})
 }
 
+// KeyClient is Client for one that authenticates with private_key_jwt. It has no secret; the test has its private key.
+func (s *Server) KeyClient(public crypto.PublicKey, resource string, scopes ...string) Client {
+	s.t.Helper()
+	grant := store.Grant{Resource: resource, Scopes: scopes, Defaults: scopes}
+	return s.newKeyClient(public, store.Client{Grants: []store.Grant{grant}})
+}
+
+// KeyResourceServer is ResourceServer for one that authenticates with private_key_jwt.
+func (s *Server) KeyResourceServer(public crypto.PublicKey, resource string) Client {
+	s.t.Helper()
+	return s.newKeyClient(public, store.Client{ResourceServerFor: []string{resource}})
+}
+
+func (s *Server) newKeyClient(public crypto.PublicKey, record store.Client) Client {
+	s.t.Helper()
+	id, err := jose.Thumbprint(public)
+	s.must(err)
+	encoded, err := x509.MarshalPKIXPublicKey(public)
+	s.must(err)
+	record.AuthMethod = oauth.PrivateKeyJWT
+	record.Keys = []store.ClientKey{{ID: id, Algorithm: jose.DefaultAlgorithm(public), Public: encoded}}
+	return s.newClient(record)
+}
+
 // RoleClient is Client with a role of that name holding the scopes, so that its tokens carry the role.
 func (s *Server) RoleClient(role, resource string, scopes ...string) Client {
 	s.t.Helper()
@@ -155,11 +182,14 @@ func (s *Server) RoleClient(role, resource string, scopes ...string) Client {
 
 func (s *Server) newClient(record store.Client) Client {
 	s.t.Helper()
-	id, secret := "test-"+strings.ToLower(rand.Text()), rand.Text()
+	id, secret := "test-"+strings.ToLower(rand.Text()), ""
 	record.ID, record.Name = id, id
 	record.AuthMethod = cmp.Or(record.AuthMethod, oauth.ClientSecretBasic)
 	record.GrantTypes = []string{oauth.ClientCredentials}
-	record.Secrets = []store.Secret{{ID: "1", Hash: store.HashSecret(secret)}}
+	if record.AuthMethod != oauth.PrivateKeyJWT {
+		secret = rand.Text()
+		record.Secrets = []store.Secret{{ID: "1", Hash: store.HashSecret(secret)}}
+	}
 	s.must(s.store.Clients().Insert(context.Background(), record))
 	s.poll()
 	return Client{ID: id, Secret: secret}

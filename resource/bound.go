@@ -3,6 +3,7 @@ package resource
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
@@ -16,7 +17,7 @@ func (v *Verifier) configureBinding(config Config) error {
 		v.schemes = append(v.schemes, oauth.DPoP)
 	}
 	v.requireBound, v.requireDPoP = config.RequireBound || config.RequireDPoP, config.RequireDPoP
-	v.dpopAlgorithms = config.DPoPAlgorithms
+	v.dpopAlgorithms = slices.Clone(config.DPoPAlgorithms)
 	v.replays = config.Replays
 	v.certificate = config.ClientCertificate
 	if v.certificate == nil {

@@ -58,14 +58,16 @@ func TestConfig(t *testing.T) {
 		"DPoP required with a URL": {func(c *resource.Config) {
 			c.Audience, c.RequireDPoP, c.ExternalURL = "urn:orders", true, "https://api.test"
 		}, ""},
-		"DPoP algorithm none":              {func(c *resource.Config) { c.DPoPAlgorithms = []string{"none"} }, `DPoPAlgorithms: "none"`},
-		"nonce key of 31 bytes":            {func(c *resource.Config) { c.NonceKey = resource.Secret(strings.Repeat("k", 31)) }, "NonceKey: is shorter than 32 bytes"},
-		"nonce key of 32 bytes":            {func(c *resource.Config) { c.NonceKey = resource.Secret(strings.Repeat("k", 32)) }, ""},
-		"introspection without a secret":   {introspection(resource.Introspection{ClientID: "a"}), "Introspection: ClientID and ClientSecret"},
-		"introspection remembered for 2 m": {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", CacheFor: 2 * time.Minute}), "CacheFor"},
-		"introspection remembered for -1":  {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", CacheFor: -1}), "CacheFor"},
-		"introspection behind a password":  {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "https://a:b@as.test/i"}), "Endpoint: has a user name"},
-		"introspection over http":          {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "http://as.test/i"}), "Endpoint: is not https"},
+		"DPoP algorithm none":                 {func(c *resource.Config) { c.DPoPAlgorithms = []string{"none"} }, `DPoPAlgorithms: "none"`},
+		"nonce key of 31 bytes":               {func(c *resource.Config) { c.NonceKey = resource.Secret(strings.Repeat("k", 31)) }, "NonceKey: is shorter than 32 bytes"},
+		"nonce key of 32 bytes":               {func(c *resource.Config) { c.NonceKey = resource.Secret(strings.Repeat("k", 32)) }, ""},
+		"introspection without a secret":      {introspection(resource.Introspection{ClientID: "a"}), "Introspection: ClientID and ClientSecret"},
+		"introspection by a secret and a key": {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", PrivateKey: "c"}), "ClientSecret and PrivateKey are two ways"},
+		"introspection by a key that is none": {introspection(resource.Introspection{ClientID: "a", PrivateKey: "c"}), "PrivateKey: jose: neither PEM nor a JWK"},
+		"introspection remembered for 2 m":    {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", CacheFor: 2 * time.Minute}), "CacheFor"},
+		"introspection remembered for -1":     {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", CacheFor: -1}), "CacheFor"},
+		"introspection behind a password":     {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "https://a:b@as.test/i"}), "Endpoint: has a user name"},
+		"introspection over http":             {introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "http://as.test/i"}), "Endpoint: is not https"},
 		"introspection on loopback though the issuer is not": {
 			introspection(resource.Introspection{ClientID: "a", ClientSecret: "b", Endpoint: "http://127.0.0.1/i"}), "Endpoint: is not https"},
 	} {

@@ -3,7 +3,6 @@ package resource
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,9 +19,16 @@ import (
 // Introspection says how to ask the issuer about a token (RFC 7662). The client needs no grant but must be registered
 // as a resource server for the audience.
 type Introspection struct {
-	// ClientID and ClientSecret authenticate this API to the issuer, by HTTP Basic. Required.
-	ClientID     string
+	// ClientID says as which client this API asks. Required.
+	ClientID string
+
+	// ClientSecret authenticates this API to the issuer, by HTTP Basic. Either it or PrivateKey is required.
 	ClientSecret Secret
+
+	// PrivateKey authenticates this API to the issuer with an assertion for each question, instead of a secret
+	// (private_key_jwt; RFC 7523): PEM or a JWK, with the public half registered at the issuer. The JWK may name its "alg";
+	// an RSA key signs with PS256 otherwise. It is what an issuer with the FAPI 2.0 profile asks for.
+	PrivateKey Secret
 
 	// Endpoint is where to ask; the issuer's metadata says it when empty. https, or http on loopback.
 	Endpoint string
@@ -41,8 +47,14 @@ const maxCacheFor = time.Minute
 
 func (i *Introspection) validate(issuer string) error {
 	var problems []error
-	if i.ClientID == "" || i.ClientSecret == "" {
-		problems = append(problems, errors.New("ClientID and ClientSecret are required"))
+	if i.ClientID == "" || i.ClientSecret == "" && i.PrivateKey == "" {
+		problems = append(problems, errors.New("ClientID and ClientSecret, or ClientID and PrivateKey, are required"))
+	}
+	if i.ClientSecret != "" && i.PrivateKey != "" {
+		problems = append(problems, errors.New("ClientSecret and PrivateKey are two ways to say who asks: give one"))
+	}
+	if _, err := i.signer(); err != nil {
+		problems = append(problems, fmt.Errorf("PrivateKey: %w", err))
 	}
 	if i.CacheFor < 0 || i.CacheFor > maxCacheFor {
 		problems = append(problems, errors.New("CacheFor is not between 0 and a minute"))
@@ -72,8 +84,7 @@ const (
 type introspector struct {
 	issuer   *remote // knows the endpoint where none is configured
 	endpoint string
-	id       string
-	secret   Secret
+	asker    asker
 	always   bool
 	cacheFor time.Duration
 	http     *http.Client
@@ -90,8 +101,10 @@ func newIntrospector(config Config, issuer *remote) *introspector {
 	if i.CacheFor == 0 {
 		size = 0
 	}
+	signer, _ := i.signer() // the key has been validated
 	return &introspector{
-		issuer: issuer, endpoint: i.Endpoint, id: i.ClientID, secret: i.ClientSecret, always: i.Always,
+		issuer: issuer, endpoint: i.Endpoint, always: i.Always,
+		asker:    asker{issuer: config.Issuer, id: i.ClientID, secret: i.ClientSecret, signer: signer, now: config.Now},
 		cacheFor: i.CacheFor, http: config.HTTPClient, cache: newCache(size), slots: make(chan struct{}, maxIntrospections),
 	}
 }
@@ -178,13 +191,18 @@ func (i *introspector) post(ctx context.Context, token string) ([]byte, error) {
 		return nil, err
 	}
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	if err := i.asker.assert(form); err != nil {
+		return nil, err
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
-	request.Header.Set("Authorization", i.basic())
+	if i.asker.signer == nil {
+		request.Header.Set("Authorization", i.asker.basic())
+	}
 	response, err := i.http.Do(request)
 	if err != nil {
 		return nil, err
@@ -204,12 +222,6 @@ func (i *introspector) where(ctx context.Context) (string, error) {
 		return "", errors.New("the issuer's metadata names no introspection endpoint to trust")
 	}
 	return d.introspection, nil
-}
-
-// basic form-encodes both halves before they are joined, or a colon in the ID would move the border (RFC 6749, 2.3.1).
-func (i *introspector) basic() string {
-	credentials := url.QueryEscape(i.id) + ":" + url.QueryEscape(string(i.secret))
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))
 }
 
 // readIntrospection reads an answer. Only the boolean true means active: a string, a number or nothing at all does not.

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/oauth"
 	"github.com/writ-auth/writ/resource"
 )
@@ -67,6 +68,55 @@ func TestIntrospectionRequest(t *testing.T) {
 	token, err := v.Verify(background, opaqueToken)
 	if err != nil || token.ClientID != "billing-4fk2p9qz7a" || !token.Scope.Has("read") || !token.HasRole("auditor") {
 		t.Errorf("token %+v, error %v", token, err)
+	}
+}
+
+// TestIntrospectionByKey holds what an API sends that asks with a key: an assertion for the issuer alone (RFC 10070, 4).
+func TestIntrospectionByKey(t *testing.T) {
+	i := newIssuer(t)
+	const public = `"kty":"OKP","crv":"Ed25519","alg":"Ed25519","kid":"mine","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"` // RFC 8037, A.1
+	const jwk = `{"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",` + public + `}`
+	keys, err := jose.ParseJWKS([]byte(`{"keys":[{` + public + `}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := i.introspecting(func(in *resource.Introspection) { in.ClientSecret, in.PrivateKey = "", resource.Secret(jwk) })
+	reply := i.active(nil)
+	seen := map[string]bool{}
+	i.answerIntrospection(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil || r.Header.Get("Authorization") != "" || r.PostForm.Get("token") != opaqueToken ||
+			r.PostForm.Get("client_assertion_type") != oauth.AssertionTypeJWT {
+			t.Errorf("header %v, form %v, error %v", r.Header, r.PostForm, err)
+		}
+		assertion, err := jose.Parse(r.PostForm.Get("client_assertion"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := map[string]any{}
+		if err := assertion.Decode(&claims); err != nil || assertion.KeyID != "mine" || assertion.Type != oauth.TypeClientAuthentication {
+			t.Errorf("kid %s, typ %s, error %v", assertion.KeyID, assertion.Type, err)
+		}
+		now := float64(i.clock.Now().Unix())
+		if claims["aud"] != theIssuer || claims["iss"] != "orders" || claims["sub"] != "orders" || claims["iat"] != now || claims["exp"] != now+60 || len(claims) != 6 {
+			t.Errorf("claims %v", claims)
+		}
+		if id := claims["jti"].(string); len(id) < 20 || seen[id] {
+			t.Errorf("jti %s was used before, or can be guessed", id)
+		} else {
+			seen[id] = true
+		}
+		if err := assertion.Verify(keys[0]); err != nil {
+			t.Errorf("not signed with the key: %v", err)
+		}
+		reply(w, r)
+	})
+	for range 3 {
+		if _, err := v.Verify(background, opaqueToken); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("asked %d times, want 3", len(seen))
 	}
 }
 

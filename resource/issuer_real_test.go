@@ -1,10 +1,13 @@
 package resource_test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"testing"
 
 	"github.com/writ-auth/writ/authtest"
+	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/oauth"
 	"github.com/writ-auth/writ/resource"
 )
@@ -97,6 +100,33 @@ func TestRealIssuer(t *testing.T) {
 			server.Revoke(theAudience, token)
 			expectDPoP(t, do(reading(always), demonstrate(token, holder.Proof("GET", theURL, token, ""))), badToken)
 		})
+	})
+	t.Run("asked with a key", func(t *testing.T) {
+		for name, algorithm := range map[string]string{"ES256": jose.ES256, "Ed25519": jose.Ed25519, "RSA, PS256": jose.PS256} {
+			key, err := jose.GenerateKey(algorithm)
+			if err != nil {
+				t.Fatal(err)
+			}
+			der, err := x509.MarshalPKCS8PrivateKey(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := resource.NewVerifier(resource.Config{
+				Issuer: server.Issuer(), Audience: otherAPI,
+				Introspection: &resource.Introspection{
+					ClientID:   server.KeyResourceServer(key.Public(), otherAPI).ID,
+					PrivateKey: resource.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // each question has its own assertion
+				if _, err := v.Verify(background, server.Token(otherAPI)); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
 	})
 	t.Run("bad days", func(t *testing.T) {
 		for name, token := range map[string]string{
