@@ -310,6 +310,7 @@ func headersWith(pair tls.Certificate) map[string]http.Header {
 		"Client-Cert twice":       {"Client-Cert": {sequence, sequence}},
 		"Client-Cert-Chain":       {"Client-Cert": {sequence}, "Client-Cert-Chain": {sequence}},
 		"chain alone":             {"Client-Cert-Chain": {sequence}},
+		"a chain that is none":    {"Client-Cert-Chain": {"garbage"}},
 		"Client_Cert":             {"Client_Cert": {sequence}},
 		"X-Forwarded-Client-Cert": {"X-Forwarded-Client-Cert": {`Cert="` + escaped + `"`}},
 		"X-Ssl-Client-Cert":       {"X-Ssl-Client-Cert": {escaped}},
