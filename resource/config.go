@@ -81,7 +81,8 @@ type Config struct {
 	NonceKey Secret
 
 	// Replays remembers the proofs that were used. In the memory of this Verifier when nil: then a proof that was
-	// overheard can be used once more at each other instance of the API, for a minute. See ReplayStore.
+	// overheard can be used once more at each other instance of the API, for a minute; and when a million were used within
+	// about a minute, further ones are refused with 503 instead of forgetting one. See ReplayStore.
 	Replays ReplayStore
 
 	// ClientCertificate returns the certificate of the client that makes a request, or nil if it showed none, for tokens that
