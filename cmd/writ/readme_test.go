@@ -246,6 +246,8 @@ func walkREADME(t *testing.T, dir string) {
 	save("call.go")
 	w.wants(second.run("(cd ../hello && go run -tags call .)\n"), "hello, greeter-")
 	w.wants(second.run(w.next("sh", "TOKEN=")), "hello, greeter-")
+	w.wants(second.run(w.next("sh", "writ key generate")), "Registered greeter-2-", "by the key ", "hello, greeter-2-")
+	w.wants(second.run("(cd ../hello && go run -tags call .)\n"), "hello, greeter-2-")
 	w.next("go", "package main\n")
 	save("main_test.go")
 	fourth := w.terminal("fourth", hello)
