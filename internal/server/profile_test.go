@@ -2,8 +2,10 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/internal/store/memstore"
 	"github.com/writ-auth/writ/oauth"
+	"github.com/writ-auth/writ/resource"
 )
 
 func TestProfileFindings(t *testing.T) {
@@ -85,11 +88,11 @@ func TestProfileFindsAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for uri, resource := range map[string]store.Resource{
+	for uri, api := range map[string]store.Resource{
 		"https://old.example": {Algorithm: jose.RS256}, "https://new.example": {Algorithm: jose.PS256}, "https://opaque.example": {Algorithm: jose.RS256, Format: store.FormatOpaque},
 	} {
-		resource.URI = uri
-		if err := s.Resources().Insert(t.Context(), resource); err != nil {
+		api.URI = uri
+		if err := s.Resources().Insert(t.Context(), api); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,5 +243,57 @@ func TestProfileSignsNothingWithRS256(t *testing.T) {
 	old.URI += "/new"
 	if _, err := again.registry.CreateResource(t.Context(), registry.System("test"), old); err == nil || !strings.Contains(err.Error(), "must be one of PS256, ES256") {
 		t.Errorf("a new resource with RS256: got %v", err)
+	}
+}
+
+// TestAdminTakesNoBearerTokens: one that was issued before the profile became fapi2 is not good either.
+func TestAdminTakesNoBearerTokens(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.Listen = freeAddress(t) // one issuer before and after the restart
+	r := start(t, c)
+	credential := readCredential(t, c)
+	form := url.Values{"grant_type": {"client_credentials"}, "resource": {registry.AdminResource(r.IssuerURL())}}
+	operator := registry.Registered{Client: registry.Client{ID: credential.ClientID}, Secret: registry.Secret(credential.ClientSecret)}
+	_, answer := r.post(t, "/token", operator, form)
+	ask := func(r *running) *http.Response {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.AdminURL()+"/admin/v1/clients", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", fmt.Sprint("Bearer ", answer["access_token"]))
+		response, err := r.http.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response
+	}
+	if got := ask(r); got.StatusCode != http.StatusOK {
+		t.Fatalf("profile default: got %d", got.StatusCode)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.Profile = "fapi2"
+	if got := ask(start(t, c)); got.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(got.Header.Get("WWW-Authenticate"), "DPoP ") {
+		t.Errorf("got %d %s, want 401 and a challenge for DPoP", got.StatusCode, got.Header.Get("WWW-Authenticate"))
+	}
+}
+
+// The proofs of operators are remembered where every node sees them.
+func TestAdminReplays(t *testing.T) {
+	shared, until := memstore.New(), time.Now().Add(time.Minute)
+	one, two := adminReplays{shared}, adminReplays{shared}
+	if err := one.UseOnce(t.Context(), "id", until); err != nil {
+		t.Fatal(err)
+	}
+	if err := two.UseOnce(t.Context(), "id", until); !errors.Is(err, resource.ErrReplayed) {
+		t.Errorf("got %v, want %v", err, resource.ErrReplayed)
+	}
+	shared.Close()
+	if err := two.UseOnce(t.Context(), "other", until); err == nil || errors.Is(err, resource.ErrReplayed) {
+		t.Errorf("without the store: got %v, want its error", err)
 	}
 }
