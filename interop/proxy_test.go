@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -324,9 +325,7 @@ func (p proxied) ask(t *testing.T, caller *http.Client, base string, party keyPa
 	t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {party.ID}, "resource": {p.Resource}, "scope": {scopes[0]}}
 	request := must(http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/token", strings.NewReader(form.Encode())))
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := caller.Do(request)
 	if err != nil {
