@@ -61,7 +61,7 @@ func (l *processLock) release() error {
 		return nil
 	}
 	delete(locks.byPath, l.path)
-	return l.file.Close()
+	return errors.Join(unlock(l.file), l.file.Close())
 }
 
 // SessionLock makes a processLock the lock of goose: within one process a turn is all it takes.

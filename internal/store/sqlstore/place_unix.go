@@ -15,6 +15,10 @@ const noFollow = unix.O_NOFOLLOW
 
 func tryLock(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
 
+// unlock gives the lock back. Closing the file is not enough: a child process that is being started at this moment shares
+// it until it runs its program, and would keep the lock that long.
+func unlock(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_UN) }
+
 func worldWritable(info fs.FileInfo) bool { return info.Mode().Perm()&0o002 != 0 }
 
 // ownFile refuses a file that others may read or write, that is another user's, or that has a second name, under which

@@ -16,6 +16,8 @@ func tryLock(file *os.File) error {
 	return windows.LockFileEx(windows.Handle(file.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, at)
 }
 
+func unlock(*os.File) error { return nil } // closing does it: handles are not shared with child processes
+
 // On Windows access is a matter of lists that files inherit from their directory, and modes say nothing.
 
 func worldWritable(fs.FileInfo) bool { return false }
