@@ -25,7 +25,7 @@ var routes = []route{
 	{http.MethodGet, "/clients", registry.ClientsRead, 200, "listClients", "List clients", on((*api).listClients)},
 	{http.MethodPost, "/clients", registry.ClientsWrite, 201, "createClient", "Register a client", on((*api).createClient)},
 	{http.MethodGet, "/clients/{client}", registry.ClientsRead, 200, "getClient", "Look at a client", on((*api).client)},
-	{http.MethodPut, "/clients/{client}", registry.ClientsWrite, 200, "updateClient", "Replace what is registered about a client", on((*api).updateClient)},
+	{http.MethodPut, "/clients/{client}", registry.ClientsWrite, 200, "updateClient", "Replace what is registered about a client; its method and its keys stay when they are not named", on((*api).updateClient)},
 	{http.MethodDelete, "/clients/{client}", registry.ClientsWrite, 204, "deleteClient", "Delete a client", on((*api).deleteClient)},
 	{http.MethodPost, "/clients/{client}/suspend", registry.ClientsWrite, 200, "suspendClient", "Suspend a client", on((*api).suspendClient)},
 	{http.MethodPost, "/clients/{client}/resume", registry.ClientsWrite, 200, "resumeClient", "Resume a suspended client", on((*api).resumeClient)},
