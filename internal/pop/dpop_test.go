@@ -242,6 +242,7 @@ func TestURLs(t *testing.T) {
 		{"a line break", "https://as.example/token\n", "https://as.example/token", false},
 		{"a backslash", `https://as.example\token`, "https://as.example/token", false},
 		{"our own URL is none", "https://as.example/token", "", false},
+		{"neither is a URL", "token", "token", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

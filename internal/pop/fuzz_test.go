@@ -86,7 +86,7 @@ func FuzzURL(f *testing.F) {
 		return judge(compact, pop.Request{Method: "POST", URL: url, Now: now}) == nil
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if !utf8.ValidString(a) || !utf8.ValidString(b) || !good(t, a, b) || strings.TrimRight(a, "?#") == strings.TrimRight(b, "?#") {
+		if !utf8.ValidString(a) || !utf8.ValidString(b) || !good(t, a, b) {
 			return
 		}
 		if !good(t, b, a) {

@@ -8,9 +8,6 @@ import (
 // sameURL reports whether what a proof names in "htu" is the URL of the request: without query and fragment, after
 // normalising syntax and scheme of both (RFC 9449, 4.3, step 9; RFC 3986, 6.2.2 and 6.2.3).
 func sameURL(claimed, actual string) bool {
-	if claimed == actual {
-		return claimed != ""
-	}
 	a, good := normalise(claimed)
 	if !good {
 		return false
