@@ -92,9 +92,9 @@ func FuzzURL(f *testing.F) {
 		if !good(t, b, a) {
 			t.Fatalf("%q is %q, but not the other way round", a, b)
 		}
-		left, err := url.Parse(a)
+		left, err := url.Parse(strings.SplitN(strings.ReplaceAll(a, "#", "?"), "?", 2)[0])
 		must(t, err)
-		right, err := url.Parse(b)
+		right, err := url.Parse(strings.SplitN(strings.ReplaceAll(b, "#", "?"), "?", 2)[0])
 		must(t, err)
 		if lower(left.Hostname()) != lower(right.Hostname()) || path.Clean("/"+left.Path) != path.Clean("/"+right.Path) {
 			t.Fatalf("%q is %q", a, b)
