@@ -220,7 +220,11 @@ func (s *Server) openAuthority(ctx context.Context) error {
 }
 
 func (s *Server) authorityOptions() (authority.Options, error) {
-	remote := remotekeys.New(remotekeys.Options{Now: s.now, Logger: s.logger})
+	fetching := remotekeys.Options{Now: s.now, Logger: s.logger}
+	if s.remoteKeys != nil {
+		s.remoteKeys(&fetching)
+	}
+	remote := remotekeys.New(fetching)
 	s.opened = append(s.opened, closeFunc(remote.Close))
 	options := authority.Options{
 		Issuer: s.issuer, Store: s.store, Ring: s.ring, Journal: s.journal, Now: s.now,

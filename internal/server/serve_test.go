@@ -53,8 +53,14 @@ func start(t *testing.T, c Config) *running {
 // startAt starts a server with a clock of its own.
 func startAt(t *testing.T, c Config, now func() time.Time) *running {
 	t.Helper()
+	return startWith(t, c, Options{Now: now})
+}
+
+func startWith(t *testing.T, c Config, options Options) *running {
+	t.Helper()
 	log := &logged{}
-	s, err := New(t.Context(), c, Options{Logger: NewLogger(log, c.Log), Now: now})
+	options.Logger = NewLogger(log, c.Log)
+	s, err := New(t.Context(), c, options)
 	if err != nil {
 		t.Fatal(err)
 	}

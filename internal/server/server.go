@@ -17,6 +17,7 @@ import (
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/keyring"
 	"github.com/writ-auth/writ/internal/registry"
+	"github.com/writ-auth/writ/internal/remotekeys"
 	"github.com/writ-auth/writ/internal/store"
 )
 
@@ -24,6 +25,8 @@ import (
 type Options struct {
 	Logger *slog.Logger     // nil means what Config.Log says, on standard error
 	Now    func() time.Time // nil means time.Now
+
+	remoteKeys func(*remotekeys.Options) // for tests: where clients' hosts are
 }
 
 // A Server is one node: everything is open and its addresses are taken, from New until Run or Close returns.
@@ -51,7 +54,8 @@ type Server struct {
 	draining atomic.Bool
 	polled   atomic.Int64 // when the store last answered, in Unix nanoseconds
 
-	madeOperator *registry.Registered // by this start; nil if there was one already
+	remoteKeys   func(*remotekeys.Options) // nil but in tests
+	madeOperator *registry.Registered      // by this start; nil if there was one already
 
 	closing sync.Once
 	opened  []io.Closer // closed in reverse
@@ -67,7 +71,7 @@ func New(ctx context.Context, config Config, options Options) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, logger: options.Logger, now: options.Now}
+	s := &Server{config: config, logger: options.Logger, now: options.Now, remoteKeys: options.remoteKeys}
 	if s.logger == nil {
 		s.logger = NewLogger(os.Stderr, config.Log)
 	}
