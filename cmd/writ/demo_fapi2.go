@@ -223,7 +223,7 @@ func (d *fapi2Demo) replayAssertion(ctx context.Context) error {
 		Code oauth.Code `json:"error"`
 	}
 	if err := json.Unmarshal(body, &refusal); err != nil || refusal.Code != oauth.InvalidClient {
-		return fmt.Errorf("an assertion that was used before was answered with %s", body)
+		return fmt.Errorf("an assertion that was used before was answered with %d %s", status, refusal.Code)
 	}
 	return expect(status, http.StatusUnauthorized)
 }
