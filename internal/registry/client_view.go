@@ -32,7 +32,7 @@ type Client struct {
 
 // A LastUse says when a credential was last good for something, to about a minute, and who presented it.
 type LastUse struct {
-	LastUsed     time.Time `json:"last_used,omitzero" doc:"When it was last used, to about a minute; left out when it never was"`
+	LastUsed     time.Time `json:"last_used,omitzero" doc:"When it was last used, to about a minute; left out when it never was, or not in the last 400 days"`
 	LastUsedFrom string    `json:"last_used_from,omitempty" doc:"The address that used it then" example:"192.0.2.7"`
 }
 

@@ -58,7 +58,7 @@ type Store interface {
 	Generation(ctx context.Context) (int64, error)
 
 	// Sweep deletes revocations and used IDs that expired before now, in short steps, and returns how many. Those with
-	// the zero time stay. It deletes the uses of clients that are gone, too.
+	// the zero time stay. It deletes the uses of clients that are gone, too, and those that are older than KeepUses.
 	Sweep(ctx context.Context, now time.Time) (int, error)
 
 	// Ping reports whether the store can answer now.
@@ -66,6 +66,10 @@ type Store interface {
 
 	Close() error
 }
+
+// KeepUses is how long a use is remembered: a client that publishes its keys itself may have another one every hour, and the
+// addresses of callers are nothing to keep for ever.
+const KeepUses = 400 * 24 * time.Hour
 
 // A Record is what a Table holds.
 type Record interface {

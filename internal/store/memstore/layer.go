@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -54,6 +55,20 @@ func (l *layer) merge() {
 	l.uses.merge()
 	l.base.events = append(l.base.events, l.events...)
 	l.base.generation, l.base.sequence = l.generation, l.sequence
+}
+
+// sweepUses deletes the uses of clients that are gone, and those from before a time.
+func (l *layer) sweepUses(before time.Time) {
+	for _, id := range l.uses.keys() {
+		of, _ := l.uses.get(id)
+		of = maps.Clone(of) // the old one may be read
+		maps.DeleteFunc(of, func(_ string, use store.Use) bool { return use.Last.Before(before) })
+		if _, found := l.clients.get(id); !found || len(of) == 0 {
+			l.uses.delete(id)
+		} else {
+			l.uses.put(id, of)
+		}
+	}
 }
 
 func (l *layer) appendEvent(event store.Event) {

@@ -213,11 +213,7 @@ func (v view) Sweep(ctx context.Context, now time.Time) (swept int, err error) {
 	err = v.write(ctx, func(l *layer) error {
 		swept = l.revocations.deleteFunc(func(r store.Revocation) bool { return expired(r.Expires) }) +
 			l.used.deleteFunc(expired)
-		for _, id := range l.uses.keys() {
-			if _, found := l.clients.get(id); !found {
-				l.uses.delete(id)
-			}
-		}
+		l.sweepUses(now.Add(-store.KeepUses))
 		return nil
 	})
 	return swept, err

@@ -52,7 +52,9 @@ const (
 	noteUse = `INSERT INTO uses (client_id, credential, last, remote) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (client_id, credential) DO UPDATE SET last = excluded.last, remote = excluded.remote
 		WHERE uses.last < excluded.last`
-	readUses  = `SELECT credential, last, remote FROM uses WHERE client_id = $1 ORDER BY credential`
+	readUses     = `SELECT credential, last, remote FROM uses WHERE client_id = $1 ORDER BY credential`
+	sweepOldUses = `DELETE FROM uses WHERE (client_id, credential) IN
+		(SELECT client_id, credential FROM uses WHERE last < $1 LIMIT $2)`
 	sweepUses = `DELETE FROM uses WHERE client_id IN
 		(SELECT DISTINCT client_id FROM uses WHERE NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = uses.client_id) LIMIT $1)`
 
@@ -62,7 +64,7 @@ const (
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func statements() (reads, writes []sqlText) {
 	reads = []sqlText{readCounter, readEvents, readUses}
-	writes = []sqlText{useOnce, growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepUses}
+	writes = []sqlText{useOnce, growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
 		signingKeys.statements, revocations.statements} {
 		reads = append(reads, t.get, t.exists, t.list)

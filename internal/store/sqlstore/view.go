@@ -122,25 +122,30 @@ const sweepStep = 500
 
 func (v view) Sweep(ctx context.Context, now time.Time) (swept int, err error) {
 	for _, statement := range []sqlText{sweepRevocations, sweepUsed} {
-		for {
-			n, err := v.exec(ctx, statement, microseconds(now), sweepStep)
-			if err != nil {
-				return swept, fmt.Errorf("sqlstore: sweep: %w", err)
-			}
-			swept += int(n)
-			if n < sweepStep {
-				break
-			}
+		n, err := v.sweep(ctx, statement, microseconds(now))
+		swept += n
+		if err != nil {
+			return swept, err
 		}
 	}
+	if _, err := v.sweep(ctx, sweepOldUses, microseconds(now.Add(-store.KeepUses))); err != nil {
+		return swept, err
+	}
+	_, err = v.sweep(ctx, sweepUses)
+	return swept, err
+}
+
+// sweep runs a statement that deletes in steps, whose last argument is the size of one, until there is nothing left.
+func (v view) sweep(ctx context.Context, statement sqlText, args ...any) (swept int, err error) {
 	for {
-		n, err := v.exec(ctx, sweepUses, sweepStep)
+		n, err := v.exec(ctx, statement, append(args, sweepStep)...)
 		if err != nil {
 			return swept, fmt.Errorf("sqlstore: sweep: %w", err)
 		}
 		if n == 0 {
 			return swept, nil
 		}
+		swept += int(n)
 	}
 }
 

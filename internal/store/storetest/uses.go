@@ -100,22 +100,30 @@ func testUsesConcurrent(t *testing.T, s store.Store) {
 	mustHaveUses(t, s, "c", want...)
 }
 
-// testSweepUses: what a client used is forgotten with the client, and not before.
+// testSweepUses: what a client used is forgotten with the client, or when it is too old, and not before.
 func testSweepUses(t *testing.T, s store.Store) {
 	const gone = 600 // more than one step
 	ctx := t.Context()
 	must(t, s.Clients().Insert(ctx, store.Client{ID: "c", Name: "c"}))
 	must(t, s.Clients().Insert(ctx, store.Client{ID: "d", Name: "d"}))
-	uses := []store.Use{use("a", 1, ""), {ClientID: "d", Credential: "a", Last: time.Now()}}
+	uses := []store.Use{use("a", 1, ""), use("b", 2, ""), {ClientID: "d", Credential: "a", Last: time.Now()}}
 	for i := range gone {
 		uses = append(uses, store.Use{ClientID: fmt.Sprint("gone", i), Credential: "a"}, store.Use{ClientID: fmt.Sprint("gone", i), Credential: "b"})
 	}
 	must(t, s.NoteUses(ctx, uses))
 	must(t, s.Clients().Delete(ctx, "d"))
-	if swept, err := s.Sweep(ctx, time.Now()); err != nil || swept != 0 {
+	if swept, err := s.Sweep(ctx, use("", 0, "").Last); err != nil || swept != 0 {
 		t.Errorf("Sweep: got %d, %v, want 0: uses are not counted", swept, err)
 	}
-	mustHaveUses(t, s, "c", use("a", 1, ""))
+	mustHaveUses(t, s, "c", use("a", 1, ""), use("b", 2, ""))
+	if _, err := s.Sweep(ctx, asKept(use("a", 1, "")).Last.Add(store.KeepUses)); err != nil {
+		t.Error(err)
+	}
+	mustHaveUses(t, s, "c", use("a", 1, ""), use("b", 2, ""))
+	if _, err := s.Sweep(ctx, asKept(use("a", 2, "")).Last.Add(store.KeepUses)); err != nil {
+		t.Error(err)
+	}
+	mustHaveUses(t, s, "c", use("b", 2, ""))
 	for _, id := range []string{"d", "gone0", fmt.Sprint("gone", gone-1)} {
 		mustHaveUses(t, s, id)
 	}
