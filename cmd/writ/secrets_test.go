@@ -74,6 +74,7 @@ func TestCO24(t *testing.T) {
 	}
 	s.wanted = append(s.wanted, operator.ClientSecret, strings.TrimSpace(string(root)))
 	s.registry()
+	s.keyed(operator.Issuer)
 	variables := s.flow(operator.Issuer)
 	s.refused(variables)
 	if err := stop(); err != nil {
@@ -117,6 +118,58 @@ func (s *shell) registry() {
 	} {
 		s.run(true, "", nil, strings.Fields(command)...)
 	}
+}
+
+// keyed does with a private key whatever can be done, and then more: it is given where a public one belongs, twice.
+func (s *shell) keyed(issuer string) {
+	const api = "https://api.example.com"
+	s.run(true, "", nil, "key", "generate", "--out", "keyed.key", "--public-out", "keyed.pub")
+	s.run(true, "", nil, "key", "generate", "--out", "dpop.key", "--json")
+	s.run(true, "", nil, "key", "generate", "--out", "own.key", "--certificate", "own.crt", "--subject", "own")
+	s.run(false, "", nil, "key", "generate", "--out", "keyed.key")
+	for _, name := range []string{"keyed.key", "dpop.key"} {
+		s.wanted = append(s.wanted, privateOf(s.t, filepath.Join(s.dir, name)))
+	}
+	s.run(true, "", nil, "client", "create", "keyed", "--resource", api, "--scope", "orders:read", "--public-key", "keyed.pub", "--env", "keyed.env")
+	s.run(false, "", nil, "client", "create", "private", "--resource", api, "--scope", "orders:read", "--public-key", "keyed.key")
+	s.run(false, "", nil, "client", "key", "add", "keyed", "--public-key", "dpop.key")
+	for _, command := range []string{
+		"client show keyed", "client show keyed --json", "client key list keyed", "client key add keyed --certificate own.crt",
+		"client update keyed --signing-alg ES256 --json",
+	} {
+		s.run(true, "", nil, strings.Fields(command)...)
+	}
+	values, err := readEnvironment(filepath.Join(s.dir, "keyed.env"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var variables []string
+	for name, value := range values {
+		variables = append(variables, name+"="+value)
+	}
+	token := strings.TrimSpace(s.run(true, "", variables, "token", "--dpop-key", "dpop.key"))
+	s.once(token)
+	s.run(true, token, variables, "token", "inspect")
+	s.run(false, "", variables, "token", "--private-key", "dpop.key")
+	s.run(false, "", variables, "token", "--private-key", "own.crt")
+	s.run(false, "", variables, "curl", "-v", "--dpop", issuer+"/nothing")
+	s.run(true, "", nil, "demo", "--fapi2")
+}
+
+// privateOf returns what is private in a file with a JWK.
+func privateOf(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key struct {
+		D string `json:"d"`
+	}
+	if err := json.Unmarshal(text, &key); err != nil || key.D == "" {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return key.D
 }
 
 // flow gets tokens of both kinds and uses them.
@@ -181,7 +234,7 @@ func (s *shell) operate() {
 
 // search looks into all files that were left, but for those that are there to hold a secret.
 func (s *shell) search(data string) {
-	holds := map[string]bool{"billing.env": true, "opaque.env": true, "secret": true, "database": true, "operator.json": true, "root.key": true}
+	holds := map[string]bool{"billing.env": true, "opaque.env": true, "secret": true, "database": true, "keyed.key": true, "dpop.key": true, "operator.json": true, "root.key": true}
 	found := 0
 	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || holds[entry.Name()] {
