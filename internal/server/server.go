@@ -203,6 +203,10 @@ func (s *Server) background() []loop {
 			_, err := s.store.Sweep(ctx, s.now())
 			return err
 		}},
+		{name: "expired credentials", every: time.Hour, timeout: time.Minute, step: func(ctx context.Context) error {
+			_, err := s.registry.Sweep(ctx)
+			return err
+		}},
 	}
 	for _, l := range s.listeners() {
 		if l.certificate != nil {
