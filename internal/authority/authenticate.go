@@ -87,8 +87,7 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 func (a *Authority) admit(ctx context.Context, r *Request, known *client, presented credentials, by proof) (*client, error) {
 	if settle := clientAuths[by.method].settle; settle != nil {
 		err := settle(ctx, a, known, presented)
-		var why reason
-		if errors.As(err, &why) {
+		if why, spent := errors.AsType[reason](err); spent {
 			return nil, a.reject(ctx, r, known, presented, why)
 		}
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -67,7 +68,7 @@ func ParseCertificateRule(kind, value string) (*CertificateRule, error) {
 
 // checkDNSName refuses what no certificate should be compared with: a wildcard names many hosts, and none of them.
 func checkDNSName(name string) error {
-	for _, label := range strings.Split(name, ".") {
+	for label := range strings.SplitSeq(name, ".") {
 		if label == "" || len(label) > 63 || strings.Trim(label, dnsCharacters) != "" {
 			return errors.New("pop: this is not a DNS name (and wildcards are not allowed)")
 		}
@@ -83,12 +84,7 @@ func (rule *CertificateRule) Matches(certificate *x509.Certificate) bool {
 	if rule.kind == RuleSubjectDN {
 		return rule.subject.equals(certificate.RawSubject)
 	}
-	for _, name := range alternativeNames(certificate, rule.kind) {
-		if rule.isNamed(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(alternativeNames(certificate, rule.kind), rule.isNamed)
 }
 
 func (rule *CertificateRule) isNamed(name string) bool {
