@@ -51,6 +51,21 @@ func TestProxies(t *testing.T) {
 	}
 }
 
+// TestPassing runs the configuration of docs/mtls-proxies.md that leaves TLS to the server.
+func TestPassing(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	p := proxied{listener: d.listener}
+	p.keyed = startKeyed(t, func(c *server.Config) { c.MTLS.Listen, c.MTLS.URL = d.listener, d.url() })
+	p.run(t, startPassing(t, d), d.proxy)
+	t.Run("interop: HAProxy that passes TCP on", func(t *testing.T) {
+		t.Run("M15 the metadata leads to the proxy", p.checkAlias)
+		t.Run("M14 tls_client_auth, token bound to the certificate", func(t *testing.T) { p.checkBound(t, p.Certificate) })
+		t.Run("DPoP at the alias URL", p.checkDPoP)
+		t.Run("M01, M12, CA-30 forged headers", p.checkForged)
+	})
+}
+
 // A directory is where a proxy finds its files, and where it listens.
 type directory struct {
 	path     string
@@ -58,17 +73,26 @@ type directory struct {
 	listener string // address to connect to
 }
 
+func newDirectory(t *testing.T) directory {
+	t.Helper()
+	return directory{path: t.TempDir(), proxy: freeAddress(t), listener: freeAddress(t)}
+}
+
+// url is what clients call the proxy.
+func (d directory) url() string {
+	_, port, _ := net.SplitHostPort(d.proxy)
+	return "https://localhost:" + port
+}
+
 func (d directory) file(name string) string { return filepath.Join(d.path, name) }
 
 func startProxied(t *testing.T, start func(t *testing.T, d directory) *exec.Cmd) proxied {
 	t.Helper()
-	d := directory{path: t.TempDir(), proxy: freeAddress(t), listener: freeAddress(t)}
-	_, port, _ := net.SplitHostPort(d.proxy)
-	at := "https://localhost:" + port
+	d := newDirectory(t)
 	p := proxied{listener: d.listener}
 	p.keyed = startKeyed(t, func(c *server.Config) {
 		file := d.file("writ.yaml")
-		write(t, file, documented(t, "yaml", "127.0.0.1:8443", d.listener, "https://mtls.as.example.com", at, "/etc/writ/clients.pem", c.MTLS.ClientCA))
+		write(t, file, documented(t, "yaml", "client_cert_from", "127.0.0.1:8443", d.listener, "https://mtls.as.example.com", d.url(), "/etc/writ/clients.pem", c.MTLS.ClientCA))
 		loaded, err := server.Load(file, nil, map[string]string{"listen": "127.0.0.1:0", "admin.listen": "127.0.0.1:0"})
 		if err != nil {
 			t.Fatal(err)
@@ -136,15 +160,19 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// documented returns the block of docs/mtls-proxies.md in a language, after what stands for the reader's own values was
-// replaced, in pairs. A value that does not stand there is a mistake of this test.
-func documented(t *testing.T, language string, replace ...string) []byte {
+// documented returns the block of docs/mtls-proxies.md in a language that has a text in it, after what stands for the
+// reader's own values was replaced, in pairs. A value that does not stand there is a mistake of this test.
+func documented(t *testing.T, language, with string, replace ...string) []byte {
 	t.Helper()
-	blocks := regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllSubmatch(read(t, "../docs/mtls-proxies.md"), -1)
-	if len(blocks) != 1 {
-		t.Fatalf("docs/mtls-proxies.md has %d blocks of %s, want one", len(blocks), language)
+	var text string
+	for _, block := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllSubmatch(read(t, "../docs/mtls-proxies.md"), -1) {
+		if strings.Contains(string(block[1]), with) {
+			text += string(block[1])
+		}
 	}
-	text := string(blocks[0][1])
+	if strings.Count(text, with) == 0 {
+		t.Fatalf("docs/mtls-proxies.md has no block of %s with %q", language, with)
+	}
 	for i := 0; i < len(replace); i += 2 {
 		if !strings.Contains(text, replace[i]) {
 			t.Fatalf("%q does not stand in the %s of docs/mtls-proxies.md", replace[i], language)
@@ -161,8 +189,8 @@ func startNginx(t *testing.T, d directory) *exec.Cmd {
 	if _, err := os.Stat(module); err != nil {
 		cannot(t, "nginx's JavaScript module is not installed (libnginx-mod-http-js): install it to run this test")
 	}
-	write(t, d.file("writ.js"), documented(t, "js"))
-	write(t, d.file("writ.conf"), documented(t, "nginx", "listen 443 ssl", "listen "+d.proxy+" ssl", "http://127.0.0.1:8443", "http://"+d.listener,
+	write(t, d.file("writ.js"), documented(t, "js", "clientCert"))
+	write(t, d.file("writ.conf"), documented(t, "nginx", "server_name", "listen 443 ssl", "listen "+d.proxy+" ssl", "http://127.0.0.1:8443", "http://"+d.listener,
 		"/etc/nginx/", d.path+"/"))
 	main := "load_module " + module + `;
 		daemon off;
@@ -182,9 +210,19 @@ func startNginx(t *testing.T, d directory) *exec.Cmd {
 
 func startHAProxy(t *testing.T, d directory) *exec.Cmd {
 	t.Helper()
-	haproxy := program(t, "haproxy")
-	write(t, d.file("haproxy.cfg"), documented(t, "haproxy", "bind :443", "bind "+d.proxy, "127.0.0.1:8443", d.listener, "/etc/haproxy/", d.path+"/"))
-	return exec.Command(haproxy, "-db", "-f", d.file("haproxy.cfg"))
+	text := documented(t, "haproxy", "mode http", "bind :443", "bind "+d.proxy, "127.0.0.1:8443", d.listener, "/etc/haproxy/", d.path+"/")
+	return haproxy(t, d, text)
+}
+
+func startPassing(t *testing.T, d directory) *exec.Cmd {
+	t.Helper()
+	return haproxy(t, d, documented(t, "haproxy", "mode tcp", "bind :443", "bind "+d.proxy, "127.0.0.1:8443", d.listener))
+}
+
+func haproxy(t *testing.T, d directory, configuration []byte) *exec.Cmd {
+	t.Helper()
+	write(t, d.file("haproxy.cfg"), configuration)
+	return exec.Command(program(t, "haproxy"), "-db", "-f", d.file("haproxy.cfg"))
 }
 
 // source obtains tokens with our client library, which finds the proxy by the metadata.
