@@ -115,7 +115,7 @@ type ClientUpdate struct {
 // UpdateClient replaces what is registered about a client, all but its name and whether it is suspended. Its method stays
 // when the update names none, so that no client falls back to secrets by an omission. Its secrets stay as long as a method
 // that is accepted needs them. So do its keys: an update that names neither jwks nor jwks_uri leaves them as they are, and
-// jwks replaces them; a key that was there already keeps its dates.
+// jwks or jwks_uri replaces them at once; a key that was there already keeps its dates.
 func (r *Registry) UpdateClient(ctx context.Context, actor Actor, nameOrID string, update ClientUpdate) (Client, error) {
 	return r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
 		metadata := update.ClientMetadata

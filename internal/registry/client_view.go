@@ -91,7 +91,7 @@ func metadataOf(record store.Client) oauth.ClientMetadata {
 		TLSClientCertificateBoundAccessTokens: record.CertificateBound, DPoPBoundAccessTokens: record.DPoPBound,
 	}
 	if usesKeys(record.AuthMethod) || usesKeys(record.FormerMethod) {
-		m.JWKS = keySet(record.Keys)
+		m.JWKS = jwksOf(record.Keys)
 	}
 	for _, s := range subjects {
 		if s.rule == record.CertificateRule {
@@ -101,8 +101,8 @@ func metadataOf(record store.Client) oauth.ClientMetadata {
 	return m
 }
 
-// keySet writes keys as a JWK Set, nil for none.
-func keySet(records []store.ClientKey) []byte {
+// jwksOf writes keys as a JWK Set, nil for none.
+func jwksOf(records []store.ClientKey) []byte {
 	set := struct {
 		Keys []jsontext.Value `json:"keys"`
 	}{}
