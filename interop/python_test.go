@@ -1,8 +1,10 @@
 package interop_test
 
 import (
+	"bytes"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"testing"
 )
@@ -21,9 +23,13 @@ func TestPython(t *testing.T) {
 	}, filepath.Join(directory, binaries(), "python"), filepath.Join("python", "authlib_client.py"))
 }
 
-// TestPythonKeys runs Authlib with keys instead of secrets.
+// TestPythonKeys runs Authlib with keys instead of secrets, as docs/auth-private-key-jwt.md tells its users.
 func TestPythonKeys(t *testing.T) {
 	t.Parallel()
+	advice := regexp.MustCompile("(?s)```python\n(.*?)```").FindSubmatch(read(t, "../docs/auth-private-key-jwt.md"))
+	if advice == nil || !bytes.Contains(read(t, "python/authlib_keys.py"), advice[1]) {
+		t.Error("python/authlib_keys.py does not do what docs/auth-private-key-jwt.md says")
+	}
 	need(t, "python3")
 	directory := pythonLibraries(t)
 	t.Run("interop: Authlib", func(t *testing.T) {

@@ -19,10 +19,8 @@ def ok(claim):
     print("ok", claim)
 
 
+# What Authlib signs of itself is for the token endpoint and lives for an hour. This stands in docs/auth-private-key-jwt.md.
 class Assertion(PrivateKeyJWT):
-    """What Authlib signs of itself is for the token endpoint and lives for an hour. An assertion is for the issuer (RFC 10070),
-    and short-lived."""
-
     def sign(self, auth, token_endpoint):
         return private_key_jwt_sign(
             auth.client_secret, auth.client_id, ISSUER, alg=self.alg, header={"kid": auth.client_secret.kid}, expires_in=60
