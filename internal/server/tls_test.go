@@ -146,8 +146,12 @@ func probeTLS(t *testing.T, authority *testAuthority, address string) {
 		"only deflate":                 {version: 0x0303, suites: good, compressions: []byte{1}},
 	} {
 		t.Run("OP-04 "+name, func(t *testing.T) {
-			if got := probe(t, address, h); got.accepted {
+			got := probe(t, address, h)
+			if got.accepted {
 				t.Errorf("accepted: version %#x, suite %#x", got.version, got.suite)
+			}
+			if protocolVersion := byte(70); h.version < 0x0303 && got.alert != protocolVersion {
+				t.Errorf("alert %d, want that the version is refused, and not only its suites", got.alert)
 			}
 		})
 	}
