@@ -77,8 +77,11 @@ func describeAuthentication(client adminapi.Client, lives bool) []string {
 	}
 	fields = append(fields, "keys at", client.JWKSURI, "signed with", client.TokenEndpointAuthSigningAlg)
 	for _, rule := range [][2]string{
-		{"subject", client.TLSClientAuthSubjectDN}, {"DNS name", client.TLSClientAuthSANDNS}, {"URI", client.TLSClientAuthSANURI},
-		{"IP address", client.TLSClientAuthSANIP}, {"mail address", client.TLSClientAuthSANEmail},
+		{"subject", client.TLSClientAuthSubjectDN},
+		{"DNS name", client.TLSClientAuthSANDNS},
+		{"URI", client.TLSClientAuthSANURI},
+		{"IP address", client.TLSClientAuthSANIP},
+		{"mail address", client.TLSClientAuthSANEmail},
 	} {
 		if rule[1] != "" {
 			fields = append(fields, "certificate", rule[0]+" "+rule[1])

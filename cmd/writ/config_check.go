@@ -25,7 +25,7 @@ is read and not changed, and may be in use by a server.`,
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		config, err := from.load()
-		if problems := (server.Problems)(nil); err != nil && *asJSON && errors.As(err, &problems) {
+		if problems := server.Problems(nil); err != nil && *asJSON && errors.As(err, &problems) {
 			return errors.Join(writeJSON(cmd.OutOrStdout(), checked{Problems: problems, Findings: []server.Finding{}}), silentError{err})
 		}
 		if err != nil {

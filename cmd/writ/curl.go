@@ -156,6 +156,9 @@ func explainAnswer(response *http.Response) error {
 		case oauth.InsufficientScope:
 			return advise(err, "the token lacks a scope that this route needs: "+scope+
 				"\nask for it with --scope "+quoted(scope)+"; the client must have been granted it: writ client show NAME")
+		case oauth.InvalidDPoPProof:
+			return advise(err, "the API does not accept the proof: "+challenge.Parameters["error_description"]+
+				"\nis the clock of this machine right, and is the URL the one that the API goes by?")
 		case oauth.InvalidToken:
 			return advise(err, "the API does not accept the token: "+challenge.Parameters["error_description"]+
 				"\nlook at it: writ token | writ token inspect")

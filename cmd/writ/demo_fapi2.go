@@ -162,7 +162,7 @@ func (d *fapi2Demo) call(ctx context.Context) error {
 }
 
 // steal makes a request of the API as the thief does, which must be refused for the reason that is given.
-func (d *fapi2Demo) steal(request *http.Request, scheme string, why oauth.Code) error {
+func (d *fapi2Demo) steal(request *http.Request, what string, why oauth.Code) error {
 	response, err := d.RoundTrip(request)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (d *fapi2Demo) steal(request *http.Request, scheme string, why oauth.Code) 
 			return nil
 		}
 	}
-	return fmt.Errorf("%s was not refused for %s: %q", scheme, why, response.Header.Values("WWW-Authenticate"))
+	return fmt.Errorf("%s was not refused as %s: %q", what, string(why), response.Header.Values("WWW-Authenticate"))
 }
 
 func (d *fapi2Demo) asBearer(ctx context.Context) error {
@@ -223,7 +223,7 @@ func (d *fapi2Demo) replayAssertion(ctx context.Context) error {
 		Code oauth.Code `json:"error"`
 	}
 	if err := json.Unmarshal(body, &refusal); err != nil || refusal.Code != oauth.InvalidClient {
-		return fmt.Errorf("an assertion that was used before was answered with %d %s", status, refusal.Code)
+		return fmt.Errorf("an assertion that was used before was answered with %d %s", status, string(refusal.Code))
 	}
 	return expect(status, http.StatusUnauthorized)
 }
