@@ -26,17 +26,48 @@ var required = []struct {
 }{
 	{"T", "Token endpoint: HTTP and parameters", [][2]int{{1, 50}}},
 	{"A", "Client secrets", [][2]int{{1, 28}}},
+	{"J", "private_key_jwt", [][2]int{{1, 46}}},
+	{"M", "Mutual TLS", [][2]int{{1, 15}}},
+	{"D", "DPoP at the token endpoint", [][2]int{{1, 20}}},
 	{"I", "Introspection", [][2]int{{1, 18}}},
 	{"V", "Revocation", [][2]int{{1, 13}}},
 	{"W", "Metadata and keys", [][2]int{{1, 16}}},
-	{"S", "Resource server", [][2]int{{1, 26}, {36, 42}}},
-	{"C", "Client library", [][2]int{{1, 11}}},
+	{"S", "Resource server", [][2]int{{1, 42}}},
+	{"C", "Client library", [][2]int{{1, 12}}},
 	{"X", "Resource indicators", [][2]int{{1, 6}}},
 	{"AS-", "Attacks on the authorization server", [][2]int{{1, 37}}},
-	{"CA-", "Attacks on client authentication", [][2]int{{24, 28}}},
-	{"RS-", "Attacks on the resource server", [][2]int{{1, 32}, {36, 36}}},
-	{"ST-", "Attacks on the store", [][2]int{{1, 5}, {9, 17}}},
+	{"CA-", "Attacks on client authentication", [][2]int{{1, 40}}},
+	{"RG-", "Attacks on registration and by fetched documents", [][2]int{{6, 6}, {13, 24}}},
+	{"RS-", "Attacks on the resource server", [][2]int{{1, 36}}},
+	{"ST-", "Attacks on the store", [][2]int{{1, 5}, {7, 17}}},
 	{"OP-", "Attacks on the operation", [][2]int{{1, 7}, {13, 21}}},
+}
+
+// fapiModules are those of the OpenID Foundation's plans for FAPI 2.0 that apply to the client credentials grant (SECURITY,
+// section 3.3), the server's and the client library's. The comment of a test names the one that it is.
+var fapiModules = []string{
+	"discovery-end-point-verification", "happy-flow", "access-token-type-header-case-sensitivity", "check-dpop-proof-nbf-exp",
+	"ensure-dpopproof-with-iat-10seconds-before-succeeds", "ensure-dpopproof-with-iat-10seconds-after-succeeds",
+	"ensure-client-id-in-token-endpoint", "ensure-holder-of-key-required", "ensure-signed-client-assertion-with-RS256-fails",
+	"ensure-client-assertion-in-token-endpoint", "ensure-client-assertion-with-exp-is-5-minutes-in-past-fails",
+	"ensure-client-assertion-with-wrong-aud-fails", "ensure-client-assertion-with-no-sub-fails", "dpop-negative-tests",
+	"client-test-happy-path", "client-test-token-type-case-insensitivity", "client-test-happy-path-no-dpop-nonce",
+}
+
+// tableOfModules says which test is which module, and which modules have none.
+func tableOfModules(holders map[string][]holder) (table string, missing []string) {
+	table = "\n### FAPI 2.0 modules of the OpenID Foundation\n\n| module | test |\n|---|---|\n"
+	for _, name := range fapiModules {
+		var places []string
+		for _, h := range holders[name] {
+			places = append(places, "`"+h.place+"`")
+		}
+		if slices.Sort(places); len(places) == 0 {
+			missing = append(missing, name)
+		}
+		table += fmt.Sprintf("| fapi2-security-profile-final-%s | %s |\n", name, strings.Join(places, "<br>"))
+	}
+	return table, missing
 }
 
 const document = "docs/conformance.md"
@@ -67,7 +98,9 @@ func TestConformance(t *testing.T) {
 			}
 		}
 	}
-	if len(missing) > 0 {
+	modules, absent := tableOfModules(holders)
+	tables.WriteString(modules)
+	if missing = append(missing, absent...); len(missing) > 0 {
 		t.Errorf("no test is named after %s, and %s gives no reason", strings.Join(missing, " "), document)
 	}
 	const begin, end = "<!-- rows: go test . -run Conformance -update -->\n", "\n<!-- end of rows -->"
@@ -106,9 +139,10 @@ func line(row string, all []holder) string {
 }
 
 var (
-	rowID    = regexp.MustCompile(`\b(?:(?:AS|CA|RS|ST|OP)-?|[TAIVWSCX])\d\d\b`)
+	rowID    = regexp.MustCompile(`\b(?:(?:AS|CA|RG|RS|ST|OP)-?|[TAIVWSCXJMD])\d\d\b`)
+	moduleID = regexp.MustCompile(`\bfapi2-security-profile-final-([A-Za-z0-9-]+)`)
 	funcRows = regexp.MustCompile(`[A-Z]+\d+`)
-	leading  = regexp.MustCompile(`^(?:(?:(?:AS|CA|RS|ST|OP)-?|[TAIVWSCX])\d\d\b(?:[ ,:/–-]| and )*)+`)
+	leading  = regexp.MustCompile(`^(?:(?:(?:AS|CA|RG|RS|ST|OP)-?|[TAIVWSCXJMD])\d\d\b(?:[ ,:/–-]| and )*)+`)
 	verb     = regexp.MustCompile(`%[+#]?[a-zT]\b`)
 	capital  = regexp.MustCompile(`([A-Z][a-z]+)`)
 	failure  = regexp.MustCompile(`^(Error|Fatal|Log|Skip)f?$`)
@@ -188,6 +222,7 @@ func inGo(path string, holders map[string][]holder) error {
 			place += " " + f.Name.Name
 			fallback = claimOf(f)
 			inName(f, place, holders)
+			inModule(f.Doc.Text(), place, holders)
 		}
 		messages := map[ast.Node]bool{} // what a test says when it fails is not what it claims
 		ast.Inspect(declaration, func(n ast.Node) bool {
@@ -203,12 +238,22 @@ func inGo(path string, holders map[string][]holder) error {
 						claim = fallback
 					}
 					add(holders, ids, claim, place)
+					inModule(text, place, holders)
 				}
 			}
 			return true
 		})
 	}
 	return nil
+}
+
+// inModule finds the names of modules in the comment of a test and in the names of subtests.
+func inModule(text, place string, holders map[string][]holder) {
+	for _, name := range moduleID.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(holders[name[1]], holder{"", place}) {
+			add(holders, []string{name[1]}, "", place)
+		}
+	}
 }
 
 // inName finds the rows in the name of a test.

@@ -404,7 +404,7 @@ func TestTwoInstances(t *testing.T) {
 	shared := &sharedReplays{used: map[string]time.Time{}}
 	instance := func() *resource.Verifier { return i.verifier(func(c *resource.Config) { c.Replays = shared }) }
 	first, second := instance(), instance()
-	t.Run("S32 replayed at the other instance", func(t *testing.T) {
+	t.Run("S32, ST-08 replayed at the other instance", func(t *testing.T) {
 		proof := h.proof(token, nil)
 		expectOK(t, do(reading(first), demonstrate(token, proof)))
 		expectDPoP(t, do(reading(second), demonstrate(token, proof)), badProof)

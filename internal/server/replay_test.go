@@ -204,12 +204,17 @@ func TestReplayAcrossRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := start(t, c)
-		if status, code, _ := again.ask(t, form, ""); status != http.StatusUnauthorized || code != "invalid_client" {
-			t.Errorf("J23 the assertion, used before the restart: got %d %s", status, code)
-		}
-		if status, code, _ := again.ask(t, client.assertion(t, c.Issuer), proof); status != http.StatusBadRequest || code != "invalid_dpop_proof" {
-			t.Errorf("D12 the proof, used before the restart: got %d %s", status, code)
-		}
+		t.Run("ST-07, J23 an assertion used before the restart", func(t *testing.T) {
+			if status, code, _ := again.ask(t, form, ""); status != http.StatusUnauthorized || code != "invalid_client" {
+				t.Errorf("got %d %s", status, code)
+			}
+		})
+		t.Run("ST-07, D12 a proof used before the restart", func(t *testing.T) {
+			status, code, _ := again.ask(t, client.assertion(t, c.Issuer), proof)
+			if status != http.StatusBadRequest || code != "invalid_dpop_proof" {
+				t.Errorf("got %d %s", status, code)
+			}
+		})
 	})
 }
 
