@@ -17,7 +17,7 @@ func sequence(der []byte) string { return ":" + base64.StdEncoding.EncodeToStrin
 
 // seen sends a request through the middleware of the listener for client certificates and returns what the endpoints
 // behind it are told, and the header that they see. The proxy is 192.0.2.7.
-func seen(t *testing.T, peer string, header http.Header, shown ...*x509.Certificate) (chain []*x509.Certificate, err error, passed http.Header) {
+func seen(t *testing.T, peer string, header http.Header, shown ...*x509.Certificate) (chain []*x509.Certificate, passed http.Header, err error) {
 	t.Helper()
 	f, _ := newFront(Default().Limits)
 	f.chains = []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")}
@@ -34,7 +34,7 @@ func seen(t *testing.T, peer string, header http.Header, shown ...*x509.Certific
 	if w.Code != http.StatusOK {
 		t.Fatalf("the front answered %d %s", w.Code, w.Body)
 	}
-	return chain, err, passed
+	return chain, passed, err
 }
 
 func TestCertificateOfAProxy(t *testing.T) {
@@ -47,13 +47,13 @@ func TestCertificateOfAProxy(t *testing.T) {
 	}
 	const proxy = "192.0.2.7"
 	t.Run("leaf and chain", func(t *testing.T) {
-		chain, err, _ := seen(t, proxy, http.Header{"Client-Cert": {sequence(leaf)}, "Client-Cert-Chain": {sequence(issuer) + ", " + sequence(issuer)}}, proxys)
+		chain, _, err := seen(t, proxy, http.Header{"Client-Cert": {sequence(leaf)}, "Client-Cert-Chain": {sequence(issuer) + ", " + sequence(issuer)}}, proxys)
 		if err != nil || len(chain) != 3 || string(chain[0].Raw) != string(leaf) || string(chain[1].Raw) != string(issuer) {
 			t.Errorf("got %d certificates, %v", len(chain), err)
 		}
 	})
 	t.Run("CA-30 the certificate of the proxy itself is no client's", func(t *testing.T) {
-		if chain, err, _ := seen(t, proxy, http.Header{}, proxys); chain != nil || err != nil {
+		if chain, _, err := seen(t, proxy, http.Header{}, proxys); chain != nil || err != nil {
 			t.Errorf("got %d certificates, %v", len(chain), err)
 		}
 	})
@@ -61,7 +61,7 @@ func TestCertificateOfAProxy(t *testing.T) {
 		for _, name := range []string{"X-Client-Cert", "X-SSL-Client-Cert", "X-Forwarded-Client-Cert", "Client_Cert"} {
 			header := http.Header{}
 			header.Set(name, sequence(leaf))
-			if chain, err, _ := seen(t, proxy, header); chain != nil || err != nil {
+			if chain, _, err := seen(t, proxy, header); chain != nil || err != nil {
 				t.Errorf("%s: got %d certificates, %v", name, len(chain), err)
 			}
 		}
@@ -97,7 +97,7 @@ func TestCertificateOfAProxy(t *testing.T) {
 		"a byte sequence with a space inside": {"Client-Cert": {": " + strings.TrimPrefix(good, ":")}},
 	} {
 		t.Run("CA-31 "+name, func(t *testing.T) {
-			if chain, err, _ := seen(t, proxy, header); err == nil || chain != nil {
+			if chain, _, err := seen(t, proxy, header); err == nil || chain != nil {
 				t.Errorf("got %d certificates, %v, want an error", len(chain), err)
 			}
 		})
@@ -120,11 +120,11 @@ func TestCertificateHeaderOfAStranger(t *testing.T) {
 					h.Set(name, victim)
 					return h
 				}
-				chain, err, passed := seen(t, peer, header())
+				chain, passed, err := seen(t, peer, header())
 				if chain != nil || err != nil || passed.Get(name) != "" {
 					t.Errorf("without a certificate: got %d certificates, %v, header %q", len(chain), err, passed.Get(name))
 				}
-				chain, err, _ = seen(t, peer, header(), own)
+				chain, _, err = seen(t, peer, header(), own)
 				if err != nil || len(chain) != 1 || chain[0] != own {
 					t.Errorf("with its own certificate: got %d certificates, %v", len(chain), err)
 				}

@@ -46,8 +46,8 @@ func CheckProfile(ctx context.Context, config Config) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer records.Close()
-	return config.findings(ctx, records, time.Now())
+	found, err := config.findings(ctx, records, time.Now())
+	return found, errors.Join(err, records.Close())
 }
 
 // warnProfile names in the log what would be refused. It does not stop the start: one forgotten client must not take the
