@@ -53,7 +53,7 @@ func (r *registration) variables(made adminapi.Registered, issuer string) (pairs
 	if made.DPoPBoundAccessTokens {
 		pairs = append(pairs, variableDPoP, "true")
 	}
-	files := r.auth.files(made.TokenEndpointAuthMethod)
+	files := r.auth.files(made.ClientMetadata)
 	for i := 0; i+1 < len(files); i += 2 {
 		name, file := files[i], files[i+1]
 		if file == "" {
@@ -75,23 +75,23 @@ func whereKeyIs(missing []string) string {
 	return ""
 }
 
-// files returns the variables that name a client's files for a method, each with the file if it is on this machine.
-func (a *authentication) files(method string) []string {
-	switch method {
+// files returns the variables that name the files of a client, each with the file if it is on this machine.
+func (a *authentication) files(m oauth.ClientMetadata) (pairs []string) {
+	certificate := m.TLSClientCertificateBoundAccessTokens
+	switch m.TokenEndpointAuthMethod {
 	case oauth.PrivateKeyJWT:
 		private := ""
 		if len(a.publicKeys) > 0 {
 			private = privateHalf(a.publicKeys[0])
 		}
-		return []string{variablePrivateKey, private}
+		pairs = append(pairs, variablePrivateKey, private)
 	case oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth:
-		private := privateHalf(a.certificate)
-		if private == "" {
-			return []string{variableCertificate, a.certificate, variableCertificateKey, ""}
-		}
-		return []string{variableCertificate, a.certificate, variableCertificateKey, private}
+		certificate = true
 	}
-	return nil
+	if certificate {
+		pairs = append(pairs, variableCertificate, a.certificate, variableCertificateKey, privateHalf(a.certificate))
+	}
+	return pairs
 }
 
 // privateHalf returns the file NAME.key beside NAME.pub or NAME.crt, if the key in it is the other half; else "". It is
@@ -147,34 +147,45 @@ func proofOf(method string) string {
 
 // first returns the command to a first token.
 func (r *registration) first(made adminapi.Registered, issuer string) string {
-	if made.Secret.Reveal() == "" {
+	switch {
+	case made.Secret.Reveal() == "":
 		return "\nA first token, where the client has its key:\n\n  " + r.tokenCommand(made, issuer) + "\n"
+	case made.DPoPBoundAccessTokens || made.TLSClientCertificateBoundAccessTokens: // curl alone does not do
+		return "\nA first token, with the secret in the file SECRET:\n\n  " + r.tokenCommand(made, issuer) + "\n"
 	}
 	credentials := `-u "` + made.ID + `:$SECRET"`
 	if made.TokenEndpointAuthMethod == oauth.ClientSecretPost {
 		credentials = "-d client_id=" + made.ID + ` -d "client_secret=$SECRET"`
 	}
-	if made.DPoPBoundAccessTokens { // curl makes no proofs
-		return "\nA first token, with the secret in the file SECRET:\n\n  WRIT_CLIENT_SECRET_FILE=SECRET " + r.tokenCommand(made, issuer) + "\n"
-	}
 	return "\nA first token, with the secret in SECRET:\n\n  curl " + credentials + " -d grant_type=client_credentials " + issuer + "/token\n"
 }
 
 func (r *registration) tokenCommand(made adminapi.Registered, issuer string) string {
+	var before []string // of what accompanies a secret there are variables only
+	if made.Secret.Reveal() != "" {
+		before = []string{"WRIT_CLIENT_SECRET_FILE=SECRET"}
+		if made.TokenEndpointAuthMethod != oauth.ClientSecretBasic {
+			before = append(before, "WRIT_AUTH_METHOD="+made.TokenEndpointAuthMethod)
+		}
+	}
 	words := []string{"writ", "token", "--issuer", issuer, "--client", made.ID}
 	if r.resource != "" {
 		words = append(words, "--resource", argument(r.resource))
 	}
-	files := r.auth.files(made.TokenEndpointAuthMethod)
+	files := r.auth.files(made.ClientMetadata)
 	for i := 0; i+1 < len(files); i += 2 {
 		file := files[i+1]
 		if file == "" {
 			file = "FILE"
+		}
+		if before != nil {
+			before = append(before, files[i]+"="+argument(file))
+			continue
 		}
 		words = append(words, fileFlags[files[i]], argument(file))
 	}
 	if made.DPoPBoundAccessTokens {
 		words = append(words, "--dpop")
 	}
-	return strings.Join(words, " ")
+	return strings.Join(append(before, words...), " ")
 }

@@ -66,7 +66,12 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		if err != nil {
 			return err
 		}
-		return showClient(cmd.OutOrStdout(), *asJSON, client)
+		if err := showClient(cmd.OutOrStdout(), *asJSON, client); err != nil || *asJSON || client.FormerMethod == "" {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nBoth methods count. When the former one is not used any more, as writ client show %[1]s tells:\n\n"+
+			"  writ client update %[1]s --keep-former 0\n", client.ClientName)
+		return err
 	}
 	return cmd
 }
