@@ -50,6 +50,9 @@ func CheckProfile(ctx context.Context, config Config) ([]Finding, error) {
 	return found, errors.Join(err, records.Close())
 }
 
+// maxWarnings bounds what a start says: a profile that was changed too early must not fill the log.
+const maxWarnings = 20
+
 // warnProfile names in the log what would be refused. It does not stop the start: one forgotten client must not take the
 // others down.
 func (s *Server) warnProfile(ctx context.Context) error {
@@ -57,7 +60,11 @@ func (s *Server) warnProfile(ctx context.Context) error {
 		return nil
 	}
 	findings, err := s.config.findings(ctx, s.store, s.now())
-	for _, f := range findings {
+	for i, f := range findings {
+		if i == maxWarnings {
+			s.logger.Warn("more do not pass the profile: writ config check names all", "more", len(findings)-i)
+			break
+		}
 		s.logger.Warn("does not pass the profile", f.Kind, f.Name, "reason", f.Text, "remedy", f.Remedy)
 	}
 	return err

@@ -297,3 +297,20 @@ func TestAdminReplays(t *testing.T) {
 		t.Errorf("without the store: got %v, want its error", err)
 	}
 }
+
+func TestProfileWarningsAreBounded(t *testing.T) {
+	log := &logged{}
+	s := Server{config: Config{Profile: "fapi2"}, store: memstore.New(), now: time.Now, logger: NewLogger(log, Log{Level: "info", Format: "json"})}
+	for i := range maxWarnings + 3 {
+		id := fmt.Sprintf("client-%d", i)
+		if err := s.store.Clients().Insert(t.Context(), store.Client{ID: id, Name: id, AuthMethod: oauth.ClientSecretBasic}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.warnProfile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if lines := log.lines(t); len(lines) != maxWarnings+1 || lines[maxWarnings]["more"] != 3.0 {
+		t.Errorf("got %d lines, the last one %v", len(lines), lines[len(lines)-1])
+	}
+}
