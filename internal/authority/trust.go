@@ -89,12 +89,14 @@ func (a *Authority) revocationsOf(trust *Trust) *revocations {
 
 func serial(issuer string, number *big.Int) serialOf { return serialOf{issuer, string(number.Bytes())} }
 
-// check returns why each of the chains, from a certificate to a root, has one that was revoked, or "" if one chain has
-// none. A list that should have been replaced says nothing about what was revoked since: nobody is let in on it.
+// check returns why each of the chains, from a certificate to what is trusted, has one that was revoked, or "" if one chain
+// has none. The end of a chain counts as well: an issuing authority that is trusted by itself, so that its own list can be
+// given, is still its root's to revoke. A list that should have been replaced says nothing about what was revoked since:
+// nobody is let in on it.
 func (r *revocations) check(chains [][]*x509.Certificate, now time.Time) reason {
 	why := reasonCertificateUntrusted
 	for _, chain := range chains {
-		if why = r.checkChain(chain[:max(1, len(chain)-1)], now); why == "" {
+		if why = r.checkChain(chain, now); why == "" {
 			return ""
 		}
 	}
