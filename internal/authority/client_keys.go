@@ -16,9 +16,10 @@ import (
 
 // A clientKey is one of a client's public keys, read once with its record.
 type clientKey struct {
-	jose.Key              // with an algorithm: one key, one algorithm
-	certificate []byte    // SHA-256 of the certificate that came with it; nil without
-	credential  string    // what its uses are noted by; "" is to be made of the key itself
+	jose.Key           // with an algorithm: one key, one algorithm
+	certificate []byte // SHA-256 of the certificate that came with it; nil without
+	credential  string // what its uses are noted by; "" is to be made of the key itself
+	notBefore   time.Time
 	expires     time.Time // the zero time: never
 }
 
@@ -27,7 +28,7 @@ type clientKey struct {
 func keysOf(record store.Client) []clientKey {
 	var keys []clientKey
 	for _, stored := range record.Keys {
-		key := clientKey{credential: stored.ID, expires: stored.Expires}
+		key := clientKey{credential: stored.ID, notBefore: stored.NotBefore, expires: stored.Expires}
 		key.ID, key.Algorithm = stored.ID, stored.Algorithm
 		if public, err := x509.ParsePKIXPublicKey(stored.Public); err == nil && jose.Fits(stored.Algorithm, public) {
 			key.Public = public
@@ -54,10 +55,10 @@ func ruleOf(record store.Client) *pop.CertificateRule {
 
 var errNoRemoteKeys = errors.New("authority: nothing here reads key sets of clients")
 
-// keys returns the keys of a client that have not expired, its own or those that it publishes.
+// keys returns the keys of a client that count now, its own or those that it publishes.
 func (a *Authority) keys(ctx context.Context, client *client) ([]clientKey, error) {
 	if client.JWKSURI == "" {
-		return a.unexpired(client.keys), nil
+		return a.counting(client.keys), nil
 	}
 	if a.remoteKeys == nil {
 		return nil, errNoRemoteKeys
@@ -80,13 +81,16 @@ func (a *Authority) keys(ctx context.Context, client *client) ([]clientKey, erro
 	return keys, nil
 }
 
-func (a *Authority) unexpired(keys []clientKey) []clientKey {
+// counting returns those of the keys that have begun and have not expired.
+func (a *Authority) counting(keys []clientKey) []clientKey {
 	now := a.now()
-	expired := func(key clientKey) bool { return !key.expires.IsZero() && !now.Before(key.expires) }
-	if !slices.ContainsFunc(keys, expired) {
+	idle := func(key clientKey) bool {
+		return now.Before(key.notBefore) || !key.expires.IsZero() && !now.Before(key.expires)
+	}
+	if !slices.ContainsFunc(keys, idle) {
 		return keys
 	}
-	return slices.DeleteFunc(slices.Clone(keys), expired)
+	return slices.DeleteFunc(slices.Clone(keys), idle)
 }
 
 // renew fetches the keys of a client again, if it publishes them and that is not too often.

@@ -10,6 +10,7 @@ import (
 const (
 	reasonWrongSecret   reason = "wrong_secret"
 	reasonSecretExpired reason = "secret_expired"
+	reasonSecretEarly   reason = "secret_not_yet_valid"
 )
 
 // maxSecretBytes bounds what is hashed. No secret of ours is longer, and no imported one needs to be.
@@ -30,6 +31,10 @@ func proveSecret(_ context.Context, a *Authority, client *client, presented cred
 		}
 		if !known.Expires.IsZero() && !a.now().Before(known.Expires) {
 			why = reasonSecretExpired
+			continue
+		}
+		if a.now().Before(known.NotBefore) {
+			why = reasonSecretEarly
 			continue
 		}
 		return known.ID, nil

@@ -13,23 +13,45 @@ import (
 
 func TestA24Rotation(t *testing.T) {
 	s := newServer(t)
-	with := func(secret string, status int) {
-		t.Helper()
-		c := &conversation{server: s}
-		got := c.send(t, step{method: http.MethodPost, target: "/token", body: "grant_type=client_credentials&scope=read", headers: []string{
-			"Content-Type: application/x-www-form-urlencoded", "Authorization: " + basic("c-rot", secret),
-		}})
-		if got.StatusCode != status {
-			t.Fatalf("got %d %s, want %d", got.StatusCode, got.body, status)
-		}
-	}
-	with(secretOf("c-old"), http.StatusOK)
-	with(secretOf("c-rot"), http.StatusOK)
+	with := func(secret string, status int) { t.Helper(); s.rotated(t, secret, status) }
+	with("c-old", http.StatusOK)
+	with("c-rot", http.StatusOK)
 	s.clock.move(time.Hour - time.Second)
-	with(secretOf("c-old"), http.StatusOK)
+	with("c-old", http.StatusOK)
 	s.clock.move(time.Second)
-	with(secretOf("c-old"), http.StatusUnauthorized)
-	with(secretOf("c-rot"), http.StatusOK)
+	with("c-old", http.StatusUnauthorized)
+	with("c-rot", http.StatusOK)
+}
+
+// rotated asks for a token as the client that has two secrets.
+func (s *server) rotated(t *testing.T, secret string, status int) {
+	t.Helper()
+	c := &conversation{server: s}
+	got := c.send(t, step{method: http.MethodPost, target: "/token", body: "grant_type=client_credentials&scope=read", headers: []string{
+		"Content-Type: application/x-www-form-urlencoded", "Authorization: " + basic("c-rot", secretOf(secret)),
+	}})
+	if got.StatusCode != status {
+		t.Errorf("with %s: got %d %s, want %d", secret, got.StatusCode, got.body, status)
+	}
+}
+
+// TestA24SecretThatHasNotBegun: a successor that was handed out ahead of its time is no secret until then.
+func TestA24SecretThatHasNotBegun(t *testing.T) {
+	s := newServer(t)
+	update(t, s.store, "c-rot", func(c *store.Client) { c.Secrets[1].NotBefore = s.clock.Now().Add(time.Minute) })
+	for _, step := range []struct {
+		pass   time.Duration
+		secret string
+		status int
+	}{
+		{0, "c-rot", http.StatusUnauthorized},
+		{0, "c-old", http.StatusOK},
+		{time.Minute - time.Microsecond, "c-rot", http.StatusUnauthorized},
+		{time.Microsecond, "c-rot", http.StatusOK},
+	} {
+		s.clock.move(step.pass)
+		s.rotated(t, step.secret, step.status)
+	}
 }
 
 // TestI12TokensOfAClientThatIsGone: a token is as good as its client is now.

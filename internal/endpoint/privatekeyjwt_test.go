@@ -332,6 +332,16 @@ func TestAssertionKeyID(t *testing.T) {
 		send(http.StatusUnauthorized, "unknown_key")
 		s.exchange(t, "/token", authenticated(ask(), s.good("c-three", keyThree(), jose.ES256, "k3").compact(t)), http.StatusOK, "")
 	})
+	t.Run("J32 a key that has not begun", func(t *testing.T) {
+		update(t, s.store, "c-three", func(c *store.Client) { c.Keys[2].NotBefore = s.clock.Now().Add(time.Minute) })
+		s.poll(t)
+		send := func(status int, why string) {
+			s.exchange(t, "/token", authenticated(ask(), s.good("c-three", keyThree(), jose.ES256, "k3").compact(t)), status, why)
+		}
+		send(http.StatusUnauthorized, "unknown_key")
+		s.clock.move(time.Minute)
+		send(http.StatusOK, "")
+	})
 }
 
 // TestAssertionKeysInTheHeader: whoever brings the key proves nothing, and nothing is fetched for it.

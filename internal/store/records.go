@@ -44,10 +44,14 @@ func (c Client) Key() string { return c.ID }
 // A Secret is one of the shared secrets of a client, as a hash. Hash names its function: "sha256:" and the base64url of
 // the SHA-256 of a secret with 256 bits of entropy.
 type Secret struct {
-	ID      string
-	Hash    string
-	Created time.Time
-	Expires time.Time
+	ID        string
+	Name      string // what operators call it; may be empty
+	Hash      string
+	Created   time.Time
+	NotBefore time.Time
+	Expires   time.Time
+	Rotated   time.Time // when a rotation gave it its end
+	Request   string    // names the request that it was made for, if that may be repeated; see registry
 }
 
 // A ClientKey is one of the public keys of a client.
@@ -58,6 +62,7 @@ type ClientKey struct {
 	// Certificate is the DER of the self-signed certificate that came with the key in "x5c" (RFC 8705, 2.2.2), or empty.
 	Certificate []byte
 	Created     time.Time
+	NotBefore   time.Time
 	Expires     time.Time
 }
 

@@ -157,19 +157,25 @@ func texts(p *[]string) field {
 // What follows is the form of lists in the database. Members are only added; a reader skips those it does not know.
 
 type secretForm struct {
-	ID      string `json:"id"`
-	Hash    string `json:"hash"`
-	Created int64  `json:"created"`
-	Expires int64  `json:"expires"`
+	ID        string `json:"id"`
+	Name      string `json:"name,omitempty"`
+	Hash      string `json:"hash"`
+	Created   int64  `json:"created"`
+	NotBefore int64  `json:"not_before,omitzero"`
+	Expires   int64  `json:"expires"`
+	Rotated   int64  `json:"rotated,omitzero"`
+	Request   string `json:"request,omitempty"`
 }
 
 func secrets(p *[]store.Secret) field {
 	return list[store.Secret, secretForm]{p,
 		func(s store.Secret) secretForm {
-			return secretForm{s.ID, s.Hash, microseconds(s.Created), microseconds(s.Expires)}
+			return secretForm{s.ID, s.Name, s.Hash, microseconds(s.Created), microseconds(s.NotBefore), microseconds(s.Expires),
+				microseconds(s.Rotated), s.Request}
 		},
 		func(f secretForm) store.Secret {
-			return store.Secret{ID: f.ID, Hash: f.Hash, Created: timeOf(f.Created), Expires: timeOf(f.Expires)}
+			return store.Secret{ID: f.ID, Name: f.Name, Hash: f.Hash, Created: timeOf(f.Created), NotBefore: timeOf(f.NotBefore),
+				Expires: timeOf(f.Expires), Rotated: timeOf(f.Rotated), Request: f.Request}
 		},
 	}
 }
@@ -180,17 +186,18 @@ type clientKeyForm struct {
 	Public      []byte `json:"public"`
 	Certificate []byte `json:"certificate"`
 	Created     int64  `json:"created"`
+	NotBefore   int64  `json:"not_before,omitzero"`
 	Expires     int64  `json:"expires"`
 }
 
 func clientKeys(p *[]store.ClientKey) field {
 	return list[store.ClientKey, clientKeyForm]{p,
 		func(k store.ClientKey) clientKeyForm {
-			return clientKeyForm{k.ID, k.Algorithm, k.Public, k.Certificate, microseconds(k.Created), microseconds(k.Expires)}
+			return clientKeyForm{k.ID, k.Algorithm, k.Public, k.Certificate, microseconds(k.Created), microseconds(k.NotBefore), microseconds(k.Expires)}
 		},
 		func(f clientKeyForm) store.ClientKey {
 			return store.ClientKey{ID: f.ID, Algorithm: f.Algorithm, Public: nilIfEmpty(f.Public), Certificate: nilIfEmpty(f.Certificate),
-				Created: timeOf(f.Created), Expires: timeOf(f.Expires)}
+				Created: timeOf(f.Created), NotBefore: timeOf(f.NotBefore), Expires: timeOf(f.Expires)}
 		},
 	}
 }
