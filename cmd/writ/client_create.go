@@ -48,7 +48,7 @@ private one in NAME.key is found by itself.`,
 	flags.StringVar(&r.defaults, "default-scope", "", "`SCOPES` when it asks for none: all of them, or \"-\" for none")
 	flags.StringArrayVar(&r.roles, "role", nil, "role that it has, by `NAME`; may be repeated")
 	flags.StringArrayVar(&r.serves, "resource-server", nil, "`URI` of a resource whose API introspects as it; may be repeated")
-	r.auth.flags(cmd, "what the flags below are for, or a secret (basic)")
+	r.auth.flags(cmd, "what its key or certificate is for, else a secret")
 	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
 	flags.StringVar(&r.env, "env", "", "write its variables, any secret included, to this `FILE`")
 	_ = cmd.MarkFlagFilename("env") // fails only for a flag that is not there

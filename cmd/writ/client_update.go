@@ -29,7 +29,7 @@ when each was last used. Without it the one before ends at once. Later it moves 
   writ client update billing --dpop=false --ttl 2m`,
 		Args: exactArgs("NAME"),
 	}
-	auth.flags(cmd, "it stays, or becomes what the flags below are for")
+	auth.flags(cmd, "what a new key or certificate is for, or as before")
 	cmd.Flags().DurationVar(&keep, "keep-former", 0, "how long the method before counts as well, such as 24h")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
 	asJSON := jsonFlag(cmd)

@@ -27,10 +27,10 @@ type certificateSubject struct {
 
 func (s *certificateSubject) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.name, "subject", "", "common `NAME` in the certificate's subject")
-	flags.StringArrayVar(&s.dns, "san-dns", nil, "DNS `NAME` in the certificate; may be repeated, as those below")
-	flags.StringArrayVar(&s.uri, "san-uri", nil, "`URI` in the certificate, such as a SPIFFE ID")
-	flags.StringArrayVar(&s.ip, "san-ip", nil, "IP `ADDRESS` in the certificate")
-	flags.StringArrayVar(&s.email, "san-email", nil, "mail `ADDRESS` in the certificate")
+	flags.StringArrayVar(&s.dns, "san-dns", nil, "DNS `NAME` in the certificate; may be repeated")
+	flags.StringArrayVar(&s.uri, "san-uri", nil, "`URI` in the certificate, such as a SPIFFE ID; may be repeated")
+	flags.StringArrayVar(&s.ip, "san-ip", nil, "IP `ADDRESS` in the certificate; may be repeated")
+	flags.StringArrayVar(&s.email, "san-email", nil, "mail `ADDRESS` in the certificate; may be repeated")
 	flags.IntVar(&s.days, "days", 365, "how many `DAYS` the certificate is good")
 }
 
