@@ -41,7 +41,8 @@ func (p *publisher) Keys(_ context.Context, uri string) ([]jose.Key, error) {
 	if known, found := p.cached[uri]; found {
 		return known, nil
 	}
-	return p.cached[uri], p.fetch(uri)
+	err := p.fetch(uri)
+	return p.cached[uri], err
 }
 
 func (p *publisher) Renew(_ context.Context, uri string) bool {
