@@ -30,7 +30,7 @@ func presentCertificate(r *Request) (credentials, bool) {
 	if len(r.Certificates) == 0 || others {
 		return credentials{}, false
 	}
-	presented := credentials{serves: []string{oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth}, chain: r.Certificates}
+	presented := credentials{serves: []string{oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth}, chain: r.Certificates, vouched: new(vouching)}
 	named := r.Form.Get("client_id")
 	if presented.clientID = identifier(named); named == "" {
 		presented.refusal = oauth.Errorf(oauth.InvalidRequest, "client_id is missing: a certificate does not say which client it is for")
@@ -38,8 +38,17 @@ func presentCertificate(r *Request) (credentials, bool) {
 	return presented, true
 }
 
+// A vouching is whether authorities vouch for a chain. It is found out once in a request: a chain can cost more than all else.
+type vouching struct {
+	done bool
+	why  reason
+}
+
 func proveCertificateName(_ context.Context, a *Authority, client *client, presented credentials) (string, error) {
-	if why := a.vouchedFor(presented.chain); why != "" {
+	if !presented.vouched.done {
+		*presented.vouched = vouching{true, a.vouchedFor(presented.chain)}
+	}
+	if why := presented.vouched.why; why != "" {
 		return "", why
 	}
 	if client.rule == nil || !client.rule.Matches(presented.chain[0]) {

@@ -82,6 +82,7 @@ type credentials struct {
 	secret    string
 	assertion *assertion
 	chain     []*x509.Certificate
+	vouched   *vouching // whether authorities vouch for the chain
 }
 
 // errManyMethods is the answer to a client that authenticates twice: which one would be believed is what an attacker

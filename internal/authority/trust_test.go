@@ -1,0 +1,99 @@
+package authority
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"testing"
+	"time"
+)
+
+// certificateAuthority is what the certificate of an authority is made from.
+func certificateAuthority(name string, serial int64) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		DNSNames:  []string{fmt.Sprintf("n%d.test", serial)}, // makes each another one for x509, which refuses to meet one twice
+		NotBefore: start.Add(-time.Hour), NotAfter: start.Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+}
+
+// TestChainOfAStranger: what a chain costs is bounded, whatever a stranger puts into it. Nobody vouches for the chain here;
+// x509 says so in other words when it gives up after a hundred signatures.
+func TestChainOfAStranger(t *testing.T) {
+	loop := certificateAuthority("X", 1)
+	key := pairs()["ES384 a"]
+	chain := []*x509.Certificate{clientCertificate(t, "client.test", loop, key)}
+	for i := range int64(8) {
+		chain = append(chain, issue(t, certificateAuthority("X", i+2), loop, key, key))
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: x509.NewCertPool(), Intermediates: intermediates(chain[1:]), CurrentTime: start,
+	})
+	if _, plain := err.(x509.UnknownAuthorityError); !plain { //nolint:errorlint // x509 does not wrap it
+		t.Errorf("got %v, want an end after a few signatures", err)
+	}
+	if _, plain := allOf(chain).(x509.UnknownAuthorityError); plain { //nolint:errorlint // as above
+		t.Error("x509 needs no bound any more")
+	}
+}
+
+// allOf verifies a chain with all that is in it.
+func allOf(chain []*x509.Certificate) error {
+	pool := x509.NewCertPool()
+	for _, one := range chain[1:] {
+		pool.AddCert(one)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: pool, CurrentTime: start})
+	return err
+}
+
+// TestChainOfAnExpensiveKey: an authority that a client brings counts only with a key that costs little. One that is trusted
+// may have any.
+func TestChainOfAnExpensiveKey(t *testing.T) {
+	a, _ := traced(t)
+	root, rootKey := authorityOf(t)
+	between := certificateAuthority("Between", 2)
+	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	must(t, err)
+	for name, key := range map[string]crypto.Signer{
+		"": pairs()["ES256 b"], " ES384": pairs()["ES384 a"], " PS256": pairs()["PS256 a"],
+		"P-521": p521, "huge exponent": hugeExponent(t),
+	} {
+		issuing := issue(t, between, root, key, rootKey)
+		chain := []*x509.Certificate{clientCertificate(t, "client.test", issuing, key), issuing}
+		for trusted, want := range map[*x509.Certificate]reason{root: "", issuing: ""} {
+			if trusted == root && name != "" && name[0] != ' ' {
+				want = reasonCertificateUntrusted
+			}
+			pool := x509.NewCertPool()
+			pool.AddCert(trusted)
+			a.trust = func() *Trust { return &Trust{Roots: pool} }
+			if got := a.vouchedFor(chain); got != want {
+				t.Errorf("a key of %q, trusted is %s: got %q, want %q", name, trusted.Subject, got, want)
+			}
+		}
+	}
+}
+
+// hugeExponent makes an RSA key whose public operation takes four times as long as that of any other.
+func hugeExponent(t *testing.T) crypto.Signer {
+	t.Helper()
+	const exponent = 1<<31 - 1
+	for {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		must(t, err)
+		one := big.NewInt(1)
+		order := new(big.Int).Mul(new(big.Int).Sub(key.Primes[0], one), new(big.Int).Sub(key.Primes[1], one))
+		if private := new(big.Int).ModInverse(big.NewInt(exponent), order); private != nil {
+			key.E, key.D, key.Precomputed = exponent, private, rsa.PrecomputedValues{}
+			key.Precompute()
+			return key
+		}
+	}
+}
