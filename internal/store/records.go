@@ -164,4 +164,15 @@ type Event struct {
 	Action   string // object.verb, such as client.created
 	Object   string
 	Detail   string // JSON, never with a secret
+	Hash     string // given by the store: see Chain; "" in events from before there were hashes
 }
+
+// A Checkpoint is what the node of a journal signed last about the journal and the history of changes.
+type Checkpoint struct {
+	Journal string // names it
+	Note    string // signed, as internal/audit writes it
+	Written time.Time
+}
+
+// Key returns the name of the journal.
+func (c Checkpoint) Key() string { return c.Journal }

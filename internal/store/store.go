@@ -27,6 +27,7 @@ type Store interface {
 	Roles() Table[Role]
 	Keys() Table[SigningKey]
 	Revocations() Table[Revocation]
+	Checkpoints() Table[Checkpoint]
 
 	// UseOnce remembers id until expires and returns nil the first time; from then on ErrExists, on every node and
 	// across restarts, until expires has passed. With the zero time it never passes.
@@ -39,9 +40,10 @@ type Store interface {
 	// Uses returns the last use of each credential of a client that was used, in the order of their names.
 	Uses(ctx context.Context, clientID string) ([]Use, error)
 
-	// Append adds an event to the history of changes and gives it a Sequence: an event that became visible later has a
-	// greater one, so that a reader who goes on from the last he saw misses nothing. Called on the Store of an Update, the event and the change that it
-	// tells of are kept together or not at all.
+	// Append adds an event to the history of changes and gives it a Sequence and a Hash: an event that became visible later
+	// has a greater Sequence, without gaps, so that a reader who goes on from the last he saw misses nothing, and a Hash that
+	// continues the Chain. Called on the Store of an Update, the event and the change that it tells of are kept together or
+	// not at all.
 	Append(ctx context.Context, event Event) error
 
 	// Events returns up to limit events with a Sequence above after, oldest first.

@@ -17,11 +17,12 @@ type layer struct {
 	roles       rows[store.Role]
 	keys        rows[store.SigningKey]
 	revocations rows[store.Revocation]
+	checkpoints rows[store.Checkpoint]
 	used        rows[time.Time]
 	uses        rows[map[string]store.Use] // of a client, by credential
 	events      []store.Event              // never deleted: the n-th of all layers has Sequence n
 	generation  int64
-	sequence    int64
+	history     store.Chain // at the last event
 }
 
 func newLayer(base *layer) *layer {
@@ -36,10 +37,11 @@ func newLayer(base *layer) *layer {
 		roles:       rows[store.Role]{base: &base.roles},
 		keys:        rows[store.SigningKey]{base: &base.keys},
 		revocations: rows[store.Revocation]{base: &base.revocations},
+		checkpoints: rows[store.Checkpoint]{base: &base.checkpoints},
 		used:        rows[time.Time]{base: &base.used},
 		uses:        rows[map[string]store.Use]{base: &base.uses},
 		generation:  base.generation,
-		sequence:    base.sequence,
+		history:     base.history,
 	}
 }
 
@@ -51,10 +53,11 @@ func (l *layer) merge() {
 	l.roles.merge()
 	l.keys.merge()
 	l.revocations.merge()
+	l.checkpoints.merge()
 	l.used.merge()
 	l.uses.merge()
 	l.base.events = append(l.base.events, l.events...)
-	l.base.generation, l.base.sequence = l.generation, l.sequence
+	l.base.generation, l.base.history = l.generation, l.history
 }
 
 // sweepUses deletes the uses of clients that are gone, and those from before a time.
@@ -72,8 +75,8 @@ func (l *layer) sweepUses(before time.Time) {
 }
 
 func (l *layer) appendEvent(event store.Event) {
-	l.sequence++
-	event.Sequence = l.sequence
+	event = l.history.Link(event, l.history.Sequence+1)
+	l.history, _ = l.history.Next(event) // it continues the chain by being linked to it
 	l.events = append(l.events, event)
 }
 

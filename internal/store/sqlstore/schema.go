@@ -75,6 +75,14 @@ var revocations = schema[store.Revocation]{
 	},
 }
 
+var checkpoints = schema[store.Checkpoint]{
+	name:       "checkpoints",
+	statements: statementsFor("checkpoints", false, "journal", "note", "written"),
+	fields: func(c *store.Checkpoint) []field {
+		return []field{text{&c.Journal}, text{&c.Note}, instant{&c.Written}}
+	},
+}
+
 // statementsFor makes the statements of a table whose key is the first column and, if unique is set, whose second column
 // is unique too.
 //

@@ -39,10 +39,10 @@ const (
 	readCounter = `SELECT value FROM counters WHERE name = $1`
 	growCounter = `UPDATE counters SET value = value + 1 WHERE name = $1`
 
-	appendEvent = `INSERT INTO events (sequence, time, actor, action, object, detail)
-		SELECT value, $1, $2, $3, $4, $5 FROM counters WHERE name = 'event'`
-	readEvents = `SELECT sequence, time, actor, action, object, detail FROM events
+	appendEvent = `INSERT INTO events (sequence, time, actor, action, object, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	readEvents  = `SELECT sequence, time, actor, action, object, detail, hash FROM events
 		WHERE sequence > $1 ORDER BY sequence LIMIT $2`
+	readLastEvent = `SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1`
 
 	sweepRevocations = `DELETE FROM revocations WHERE token_id IN
 		(SELECT token_id FROM revocations WHERE expires <> 0 AND expires < $1 LIMIT $2)`
@@ -63,10 +63,10 @@ const (
 
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func statements() (reads, writes []sqlText) {
-	reads = []sqlText{readCounter, readEvents, readUses}
+	reads = []sqlText{readCounter, readEvents, readLastEvent, readUses}
 	writes = []sqlText{useOnce, growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
-		signingKeys.statements, revocations.statements} {
+		signingKeys.statements, revocations.statements, checkpoints.statements} {
 		reads = append(reads, t.get, t.exists, t.list)
 		writes = append(writes, t.insert, t.put, t.delete)
 	}

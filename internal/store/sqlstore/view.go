@@ -23,6 +23,10 @@ func (v view) Revocations() store.Table[store.Revocation] {
 	return table[store.Revocation]{v, &revocations}
 }
 
+func (v view) Checkpoints() store.Table[store.Checkpoint] {
+	return table[store.Checkpoint]{v, &checkpoints}
+}
+
 func (v view) UseOnce(ctx context.Context, id string, expires time.Time) error {
 	if id == "" || !store.Valid(id) {
 		return store.ErrInvalid
@@ -45,7 +49,16 @@ func (v view) Append(ctx context.Context, event store.Event) error {
 		if _, err := tx.exec(ctx, growCounter, "event"); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, appendEvent, microseconds(event.Time), event.Actor, event.Action, event.Object, event.Detail)
+		sequence, err := tx.counter(ctx, "event")
+		if err != nil {
+			return err
+		}
+		chain, err := tx.history(ctx)
+		if err != nil {
+			return err
+		}
+		e := chain.Link(event, sequence)
+		_, err = tx.exec(ctx, appendEvent, e.Sequence, microseconds(e.Time), e.Actor, e.Action, e.Object, e.Detail, e.Hash)
 		return err
 	})
 	if err != nil {
@@ -54,10 +67,22 @@ func (v view) Append(ctx context.Context, event store.Event) error {
 	return nil
 }
 
+// history returns the chain at the last event. Behind events that have no hash it is computed from them, once: the event
+// that comes next has one.
+func (v view) history(ctx context.Context) (last store.Chain, err error) {
+	err = v.query(ctx, readLastEvent, nil, func(scan func(...any) error) error {
+		return scan(number{&last.Sequence}, text{&last.Hash})
+	})
+	if err != nil || last.Sequence == 0 || last.Hash != "" {
+		return last, err
+	}
+	return store.Chain{}.Follow(ctx, v, func(store.Event, store.Chain, error) error { return nil })
+}
+
 func (v view) Events(ctx context.Context, after int64, limit int) (events []store.Event, err error) {
 	err = v.query(ctx, readEvents, []any{after, max(limit, 0)}, func(scan func(...any) error) error {
 		var e store.Event
-		err := scan(number{&e.Sequence}, instant{&e.Time}, text{&e.Actor}, text{&e.Action}, text{&e.Object}, text{&e.Detail})
+		err := scan(number{&e.Sequence}, instant{&e.Time}, text{&e.Actor}, text{&e.Action}, text{&e.Object}, text{&e.Detail}, text{&e.Hash})
 		events = append(events, e)
 		return err
 	})
@@ -101,14 +126,17 @@ func (v view) Uses(ctx context.Context, clientID string) (uses []store.Use, err 
 	return uses, nil
 }
 
-func (v view) Generation(ctx context.Context) (generation int64, err error) {
-	err = v.query(ctx, readCounter, []any{"generation"}, func(scan func(...any) error) error {
-		return scan(number{&generation})
-	})
+func (v view) Generation(ctx context.Context) (int64, error) {
+	generation, err := v.counter(ctx, "generation")
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: generation: %w", err)
 	}
 	return generation, nil
+}
+
+func (v view) counter(ctx context.Context, name string) (value int64, err error) {
+	err = v.query(ctx, readCounter, []any{name}, func(scan func(...any) error) error { return scan(number{&value}) })
+	return value, err
 }
 
 // Ping reads a row, which a connection to a database without our tables, or to one that only pretends, would not survive.

@@ -94,8 +94,9 @@ func testEvents(t *testing.T, s store.Store) {
 		if i > 0 && got[i].Sequence <= got[i-1].Sequence || got[i].Sequence <= 0 {
 			t.Errorf("event %d: got sequence %d, want it to grow from above 0", i, got[i].Sequence)
 		}
-		want[i].Sequence = got[i].Sequence
+		want[i].Sequence, want[i].Hash = got[i].Sequence, got[i].Hash
 	}
+	mustHold(t, s, len(want))
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -156,6 +157,40 @@ func testEventsConcurrent(t *testing.T, s store.Store) {
 	}
 	if want := writers * each * 3 / 2; seen != want {
 		t.Errorf("a reader that follows the history saw %d events, want %d", seen, want)
+	}
+	mustHold(t, s, writers*each*3/2)
+}
+
+// testEventsTakenBack: what an Update took back leaves no gap in the history.
+func testEventsTakenBack(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	must(t, s.Append(ctx, store.Event{Action: "before"}))
+	mustBe(t, s.Update(ctx, func(tx store.Store) error {
+		must(t, tx.Append(ctx, store.Event{Action: "taken back"}))
+		must(t, tx.Append(ctx, store.Event{Action: "taken back"}))
+		return errTest
+	}), errTest)
+	must(t, s.Update(ctx, func(tx store.Store) error {
+		must(t, tx.Append(ctx, store.Event{Action: "two"}))
+		must(t, tx.Append(ctx, store.Event{Action: "in one", Hash: "its own", Sequence: 77}))
+		return nil
+	}))
+	mustHold(t, s, 3)
+}
+
+// mustHold checks the chain of the history.
+func mustHold(t *testing.T, s store.Store, want int) {
+	t.Helper()
+	count := 0
+	end, err := store.Chain{}.Follow(t.Context(), s, func(e store.Event, _ store.Chain, broken error) error {
+		if count++; broken != nil || e.Hash == "" {
+			t.Errorf("event %d with hash %q: got %v", e.Sequence, e.Hash, broken)
+		}
+		return nil
+	})
+	must(t, err)
+	if count != want || end.Sequence != int64(want) {
+		t.Errorf("%d events up to %d, want %d", count, end.Sequence, want)
 	}
 }
 

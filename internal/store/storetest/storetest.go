@@ -38,6 +38,9 @@ func tables(t *testing.T, open func(*testing.T) store.Store, tests ...string) {
 	t.Run("Revocations", func(t *testing.T) {
 		testTable(t, open, tests, store.Store.Revocations, func(r *store.Revocation, key string) { r.TokenID = key })
 	})
+	t.Run("Checkpoints", func(t *testing.T) {
+		testTable(t, open, tests, store.Store.Checkpoints, func(c *store.Checkpoint, key string) { c.Journal = key })
+	})
 }
 
 func updates(t *testing.T, open func(*testing.T) store.Store) {
@@ -58,6 +61,7 @@ func updates(t *testing.T, open func(*testing.T) store.Store) {
 		"UseOnce/InUpdate":         testUseOnceInUpdate,
 		"Events":                   testEvents,
 		"Events/Concurrent":        testEventsConcurrent,
+		"Events/TakenBack":         testEventsTakenBack,
 		"Generation":               testGeneration,
 		"Sweep":                    testSweep,
 		"Uses":                     testUses,
