@@ -51,12 +51,6 @@ type party struct {
 	proofKey    crypto.Signer // ES256
 }
 
-// with returns a copy that one thing is different about.
-func (p party) with(change func(*party)) party {
-	change(&p)
-	return p
-}
-
 type claims map[string]any
 
 // sign makes a compact JWS. A change to nil leaves a member out.
