@@ -2,9 +2,7 @@ package client
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,11 +13,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
-
-// assertionLifetime is how long a client assertion is good: as long as a slow request takes, and no longer.
-const assertionLifetime = 60 * time.Second
 
 // A Key is a private key that signs: client assertions as a Credential (private_key_jwt; RFC 7523), or DPoP proofs as
 // Config.DPoPKey. It is safe for concurrent use, and prints and marshals as REDACTED.
@@ -170,33 +166,12 @@ func (k *Key) attach(request *tokenRequest) error {
 	if err != nil {
 		return err
 	}
-	assertion, err := newAssertion(signer, request.clientID, request.issuer, time.Now())
+	assertion, err := pop.NewAssertion(signer, request.clientID, request.issuer, time.Now())
 	if err != nil {
 		return err
 	}
 	request.assert(assertion)
 	return nil
-}
-
-// newAssertion returns a client assertion that is good once (RFC 7523, 3). The issuer is its only audience, as a string:
-// an assertion that names a token endpoint can be used at the server that the endpoint was learnt from (CVE-2025-27370).
-func newAssertion(signer *jose.Signer, clientID, issuer string, now time.Time) (string, error) {
-	payload, err := json.Marshal(struct {
-		Issuer   string `json:"iss"`
-		Subject  string `json:"sub"`
-		Audience string `json:"aud"`
-		ID       string `json:"jti"`
-		IssuedAt int64  `json:"iat"`
-		Expires  int64  `json:"exp"`
-	}{clientID, clientID, issuer, rand.Text(), now.Unix(), now.Add(assertionLifetime).Unix()})
-	if err != nil {
-		return "", fmt.Errorf("assertion: %w", err)
-	}
-	assertion, err := signer.Sign(oauth.TypeClientAuthentication, payload)
-	if err != nil {
-		return "", fmt.Errorf("assertion: %w", err)
-	}
-	return assertion, nil
 }
 
 // Format prints REDACTED for every verb.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/pop"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -109,7 +110,7 @@ func FuzzPrivateKey(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		assertion, err := newAssertion(signer, "billing", "https://as.example", time.Now())
+		assertion, err := pop.NewAssertion(signer, "billing", "https://as.example", time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

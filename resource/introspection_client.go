@@ -1,15 +1,14 @@
 package resource
 
 import (
-	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"time"
 
 	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -39,29 +38,13 @@ func (a asker) basic() string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))
 }
 
-// assertionLifetime is how long an assertion is good: as long as a slow question takes, and no longer.
-const assertionLifetime = time.Minute
-
 // assert puts an assertion into a form, if the client has a key (RFC 7523, 2.2 and 3). Each question has one of its own,
-// good once. Its audience is the issuer and never the endpoint: an assertion for an endpoint can be used at the server
-// that the endpoint was learnt from (RFC 10070, 4; CVE-2025-27370).
+// good once.
 func (a asker) assert(form url.Values) error {
 	if a.signer == nil {
 		return nil
 	}
-	now := a.now()
-	payload, err := json.Marshal(struct {
-		Issuer   string `json:"iss"`
-		Subject  string `json:"sub"`
-		Audience string `json:"aud"`
-		ID       string `json:"jti"`
-		IssuedAt int64  `json:"iat"`
-		Expires  int64  `json:"exp"`
-	}{a.id, a.id, a.issuer, rand.Text(), now.Unix(), now.Add(assertionLifetime).Unix()})
-	if err != nil {
-		return fmt.Errorf("assertion: %w", err)
-	}
-	assertion, err := a.signer.Sign(oauth.TypeClientAuthentication, payload)
+	assertion, err := pop.NewAssertion(a.signer, a.id, a.issuer, a.now())
 	if err != nil {
 		return fmt.Errorf("assertion: %w", err)
 	}

@@ -1,5 +1,5 @@
-// Package pop is proof of possession: DPoP proofs (RFC 9449), certificate thumbprints (RFC 8705), and the Confirmation
-// that binds a token to the key which either proves. It is pure: whoever calls it remembers what was used once.
+// Package pop is proof of possession: DPoP proofs (RFC 9449), certificates (RFC 8705), client assertions, and the Confirmation
+// that binds a token to a key. It is pure: whoever calls it remembers what was used once.
 package pop
 
 import (
