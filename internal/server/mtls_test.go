@@ -260,6 +260,39 @@ func TestCA36(t *testing.T) {
 	})
 }
 
+// TestLargeChain: what a client shows stays in memory until its connection ends, so that it must be small.
+func TestLargeChain(t *testing.T) {
+	t.Parallel()
+	m := startMutual(t, nil)
+	client := m.newCertified(t, "billing")
+	large := func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 3, 6, 1, 4, 1, 1}, Value: make([]byte, maxChainBytes)}}
+	}
+	for name, test := range map[string]struct {
+		shown  tls.Certificate
+		copies int
+		good   bool
+	}{
+		"nine certificates":       {m.clients.client(t, "billing.example", 5, nil), 9, true},
+		"ten certificates":        {m.clients.client(t, "billing.example", 5, nil), 10, false},
+		"a certificate of 32 KiB": {m.clients.client(t, "billing.example", 5, large), 1, false},
+	} {
+		leaf := test.shown.Certificate[0]
+		for len(test.shown.Certificate) < test.copies {
+			test.shown.Certificate = append(test.shown.Certificate, leaf)
+		}
+		caller := m.caller(t, here, test.shown)
+		if test.good {
+			m.wantToken(t, caller, client, nil)
+			continue
+		}
+		if response, err := caller.Get(m.MTLSURL() + "/token"); err == nil {
+			_ = response.Body.Close()
+			t.Errorf("%s: the handshake succeeds", name)
+		}
+	}
+}
+
 // handshake makes a connection and a request, after which a session ticket would have come.
 func (m mutual) handshake(t *testing.T, config *tls.Config) *tls.Conn {
 	t.Helper()

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -72,9 +73,26 @@ func (s *Server) bindMTLS(ctx context.Context) (err error) {
 	}
 	if config := s.mtls.http.TLSConfig; config != nil {
 		config.ClientAuth, config.SessionTicketsDisabled = tls.RequestClientCert, true
+		config.VerifyPeerCertificate = boundChain
 	}
 	if s.mtlsURL = m.URL; s.mtlsURL == "" {
 		s.mtlsURL = s.mtls.url(m.Listen)
+	}
+	return nil
+}
+
+// maxChainBytes bounds what a client shows: a certificate of RSA with its chain takes some 8 KiB.
+const maxChainBytes = 32 << 10
+
+// boundChain refuses, in the handshake, what would stay in memory for as long as the connection is open. TLS takes 256 KiB,
+// and many small certificates in them become 2 MiB of parsed ones, on each of thousands of connections.
+func boundChain(chain [][]byte, _ [][]*x509.Certificate) error {
+	size := 0
+	for _, certificate := range chain {
+		size += len(certificate)
+	}
+	if len(chain) > 1+maxChain || size > maxChainBytes {
+		return errors.New("server: the client shows more certificates than a chain needs")
 	}
 	return nil
 }
