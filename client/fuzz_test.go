@@ -11,7 +11,6 @@ import (
 
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/pop"
-	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/oauth"
 )
 
