@@ -192,6 +192,9 @@ func (s *Server) Close() {
 	})
 }
 
+// sweepLag is for nodes whose clocks are behind: a proof or a revocation that has passed here still counts there.
+const sweepLag = time.Minute
+
 // background is the work that goes on beside requests.
 func (s *Server) background() []loop {
 	loops := []loop{
@@ -200,7 +203,7 @@ func (s *Server) background() []loop {
 		{name: "keys", every: time.Second, timeout: 10 * time.Second, step: s.ring.Tick},
 		{name: "last uses", every: 10 * time.Second, timeout: 5 * time.Second, step: s.uses.flush},
 		{name: "sweep", every: time.Minute, timeout: 30 * time.Second, step: func(ctx context.Context) error {
-			_, err := s.store.Sweep(ctx, s.now())
+			_, err := s.store.Sweep(ctx, s.now().Add(-sweepLag))
 			return err
 		}},
 		{name: "expired credentials", every: time.Hour, timeout: time.Minute, step: func(ctx context.Context) error {
