@@ -41,11 +41,26 @@ func calls(b *bench) map[string]struct {
 			return err
 		}},
 		"RevokeClientKey": {ClientsWrite, func(ctx context.Context, a Actor) error { return b.RevokeClientKey(ctx, a, "billing", "spare") }},
-		"SuspendClient":   {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.SuspendClient(ctx, a, "billing"); return err }},
-		"ResumeClient":    {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.ResumeClient(ctx, a, "billing"); return err }},
-		"DeleteClient":    {ClientsWrite, func(ctx context.Context, a Actor) error { return b.DeleteClient(ctx, a, "old") }},
-		"Resource":        {ResourcesRead, func(ctx context.Context, a Actor) error { _, err := b.Resource(ctx, a, orders); return err }},
-		"Resources":       {ResourcesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Resources(ctx, a, "", 0); return err }},
+		"AddSecret": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			_, err := b.AddSecret(ctx, a, "billing", SecretSettings{}, "")
+			return err
+		}},
+		"RotateSecret": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			_, err := b.RotateSecret(ctx, a, "billing", SecretRotation{}, "")
+			return err
+		}},
+		"RevokeSecret": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			client, err := b.Client(ctx, System("test"), "billing")
+			if err != nil {
+				return err
+			}
+			return b.RevokeSecret(ctx, a, "billing", client.Secrets[0].ID, true)
+		}},
+		"SuspendClient": {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.SuspendClient(ctx, a, "billing"); return err }},
+		"ResumeClient":  {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.ResumeClient(ctx, a, "billing"); return err }},
+		"DeleteClient":  {ClientsWrite, func(ctx context.Context, a Actor) error { return b.DeleteClient(ctx, a, "old") }},
+		"Resource":      {ResourcesRead, func(ctx context.Context, a Actor) error { _, err := b.Resource(ctx, a, orders); return err }},
+		"Resources":     {ResourcesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Resources(ctx, a, "", 0); return err }},
 		"CreateResource": {ResourcesWrite, func(ctx context.Context, a Actor) error {
 			_, err := b.CreateResource(ctx, a, ResourceSettings{URI: "urn:example:" + randomText(8), Algorithm: "Ed25519"})
 			return err

@@ -41,7 +41,7 @@ func (p *problems) method(record *store.Client, method string, keep, now time.Ti
 	if keep.After(now.Add(maxOverlap)) {
 		p.add("keep_former_until", "is more than 366 days ahead")
 	}
-	keyed := accepts(record, usesKeys)
+	before := usedBy(record)
 	switch {
 	case method != record.AuthMethod:
 		record.FormerMethod, record.AuthMethod, record.FormerUntil = record.AuthMethod, method, keep
@@ -53,19 +53,30 @@ func (p *problems) method(record *store.Client, method string, keep, now time.Ti
 		record.FormerUntil = keep
 	}
 	if usesSecrets(method) && len(record.Secrets) == 0 {
-		p.add("token_endpoint_auth_method", "the client has no secret, and gets one only when it is registered: register another client")
+		p.add("token_endpoint_auth_method", "the client has no secret: give it one first")
 	}
-	endFormer(record, keyed, now)
+	endFormer(record, before, now)
 }
 
-// endFormer ends the former method if its time is over. Keys that were in use until then go with it; those that were not
-// are there to prepare a change, and stay.
-func endFormer(record *store.Client, keyed bool, now time.Time) {
+// inUse says which kinds of credentials the methods that a client may use need.
+type inUse struct{ keys, secrets bool }
+
+func usedBy(record *store.Client) inUse {
+	return inUse{accepts(record, usesKeys), accepts(record, usesSecrets)}
+}
+
+// endFormer ends the former method if its time is over. Keys and secrets that were in use until then go with it; those that
+// were not are there to prepare a change, and stay.
+func endFormer(record *store.Client, before inUse, now time.Time) {
 	if !record.FormerUntil.After(now) {
 		record.FormerMethod, record.FormerUntil = "", time.Time{}
 	}
-	if keyed && !accepts(record, usesKeys) {
+	after := usedBy(record)
+	if before.keys && !after.keys {
 		record.Keys = nil
+	}
+	if before.secrets && !after.secrets {
+		record.Secrets = nil
 	}
 }
 
@@ -106,7 +117,7 @@ func prune(record *store.Client, now time.Time) (pruned bool) {
 	former, secrets, keys := record.FormerMethod, len(record.Secrets), len(record.Keys)
 	over := func(expires time.Time) bool { return !expires.IsZero() && !expires.After(now) }
 	if record.FormerMethod != "" {
-		endFormer(record, accepts(record, usesKeys), now)
+		endFormer(record, usedBy(record), now)
 		dropUnused(record)
 	}
 	record.Secrets = slices.DeleteFunc(slices.Clone(record.Secrets), func(s store.Secret) bool { return over(s.Expires) })
@@ -114,11 +125,9 @@ func prune(record *store.Client, now time.Time) (pruned bool) {
 	return former != record.FormerMethod || secrets != len(record.Secrets) || keys != len(record.Keys)
 }
 
-// dropUnused takes away what no method that is accepted needs. Keys by value stay: they may be there to prepare a change.
+// dropUnused takes away what no method that is accepted needs. Secrets and keys by value stay: they may be there to prepare
+// a change.
 func dropUnused(record *store.Client) {
-	if !accepts(record, usesSecrets) {
-		record.Secrets = nil
-	}
 	if !accepts(record, usesKeys) {
 		record.JWKSURI = ""
 	}

@@ -38,9 +38,12 @@ type LastUse struct {
 
 // SecretInfo is what can be told about a secret.
 type SecretInfo struct {
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name,omitempty" doc:"What the operators call it" example:"eu-west"`
+	Created   time.Time `json:"created"`
+	NotBefore time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out when it always has"`
+	Expires   time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
+	Rotated   time.Time `json:"rotated,omitzero" doc:"When a rotation put another in its place; left out for one that is current"`
 	LastUse
 }
 
@@ -142,8 +145,8 @@ func clientView(record store.Client, uses []store.Use) Client {
 		Suspended: record.Suspended, Created: record.Created, Updated: record.Updated,
 	}
 	for _, secret := range record.Secrets {
-		info := SecretInfo{secret.ID, secret.Created, secret.Expires, lastUse(uses, secret.ID, secret.Created)}
-		if !usesSecrets(record.AuthMethod) && (info.Expires.IsZero() || record.FormerUntil.Before(info.Expires)) {
+		info := secretInfo(secret, uses)
+		if !usesSecrets(record.AuthMethod) && usesSecrets(record.FormerMethod) && (info.Expires.IsZero() || record.FormerUntil.Before(info.Expires)) {
 			info.Expires = record.FormerUntil
 		}
 		client.Secrets = append(client.Secrets, info)
@@ -158,6 +161,13 @@ func clientView(record store.Client, uses []store.Use) Client {
 		}
 	}
 	return client
+}
+
+func secretInfo(record store.Secret, uses []store.Use) SecretInfo {
+	return SecretInfo{
+		ID: record.ID, Name: record.Name, Created: record.Created, NotBefore: record.NotBefore, Expires: record.Expires,
+		Rotated: record.Rotated, LastUse: lastUse(uses, record.ID, record.Created),
+	}
 }
 
 func keyOf(record store.ClientKey, uses []store.Use) ClientKey {

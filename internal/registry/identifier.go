@@ -56,6 +56,11 @@ const secretPrefix = "writ_cs_"
 func newSecret() Secret {
 	random := make([]byte, 32)
 	rand.Read(random)
+	return secretOf(random)
+}
+
+// secretOf writes 32 bytes that nobody can guess as a client secret.
+func secretOf(random []byte) Secret {
 	text := secretPrefix + base64.RawURLEncoding.EncodeToString(random)
 	sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text)))
 	return Secret(text + base64.RawURLEncoding.EncodeToString(sum))
