@@ -23,26 +23,29 @@ const (
 
 // samples are a request that goes well for every route, by the route's ID: what stands for the wildcard, and the body.
 var samples = map[string]struct{ value, body string }{
-	"listClients":     {},
-	"createClient":    {body: `{"client_name":"new"}`},
-	"getClient":       {value: "billing"},
-	"updateClient":    {value: "billing", body: `{"client_name":"billing"}`},
-	"deleteClient":    {value: "billing"},
-	"suspendClient":   {value: "billing"},
-	"resumeClient":    {value: "billing"},
-	"addClientKey":    {value: "billing", body: `{"jwk":` + publicKey + `}`},
-	"revokeClientKey": {value: "billing"},
-	"listResources":   {},
-	"createResource":  {body: `{"uri":"urn:example:new","scopes":[]}`},
-	"getResource":     {value: resourceID(orders)},
-	"deleteResource":  {value: resourceID(orders)},
-	"listRoles":       {},
-	"createRole":      {body: `{"name":"new","grants":[]}`},
-	"getRole":         {value: "reader"},
-	"deleteRole":      {value: "reader"},
-	"listKeys":        {},
-	"rotateKey":       {body: `{"algorithm":"ES256"}`},
-	"revokeKey":       {value: "KEY"},
+	"listClients":        {},
+	"createClient":       {body: `{"client_name":"new"}`},
+	"getClient":          {value: "billing"},
+	"updateClient":       {value: "billing", body: `{"client_name":"billing"}`},
+	"deleteClient":       {value: "billing"},
+	"suspendClient":      {value: "billing"},
+	"resumeClient":       {value: "billing"},
+	"addClientKey":       {value: "billing", body: `{"jwk":` + publicKey + `}`},
+	"revokeClientKey":    {value: "billing"},
+	"addClientSecret":    {value: "billing", body: `{"name":"new"}`},
+	"rotateClientSecret": {value: "billing", body: `{}`},
+	"revokeClientSecret": {value: "billing"},
+	"listResources":      {},
+	"createResource":     {body: `{"uri":"urn:example:new","scopes":[]}`},
+	"getResource":        {value: resourceID(orders)},
+	"deleteResource":     {value: resourceID(orders)},
+	"listRoles":          {},
+	"createRole":         {body: `{"name":"new","grants":[]}`},
+	"getRole":            {value: "reader"},
+	"deleteRole":         {value: "reader"},
+	"listKeys":           {},
+	"rotateKey":          {body: `{"algorithm":"ES256"}`},
+	"revokeKey":          {value: "KEY"},
 }
 
 // request returns the method, path and body of a route's sample.
@@ -53,10 +56,21 @@ func (b *bench) request(r route) (method, path, body string) {
 	}
 	path = Prefix + r.path
 	path = strings.Replace(path, "{key}", "spare", 1)
+	path = strings.Replace(path, "{secret}", b.secretID("billing"), 1)
 	if from := strings.IndexByte(path, '{'); from >= 0 {
 		path = path[:from] + sample.value + path[strings.IndexByte(path, '}')+1:]
 	}
 	return r.method, path, sample.body
+}
+
+// secretID returns the ID of a client's last secret.
+func (b *bench) secretID(client string) string {
+	b.t.Helper()
+	found, err := b.registry.Client(b.t.Context(), registry.System("test"), client)
+	if err != nil {
+		return "none" // of a store that is closed
+	}
+	return found.Secrets[len(found.Secrets)-1].ID
 }
 
 func stocked(t *testing.T) *bench {
@@ -67,6 +81,9 @@ func stocked(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	if _, err := b.registry.AddClientKey(ctx, system, "billing", []byte(sparePublicKey), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.registry.AddSecret(ctx, system, "billing", registry.SecretSettings{}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.registry.CreateRole(ctx, system, registry.RoleSettings{Name: "reader"}); err != nil {

@@ -150,9 +150,10 @@ func order(ctx context.Context, c *Caller, method, path string) error {
 	return err
 }
 
-func call[T any](ctx context.Context, c *Caller, method, path string, body any) (T, error) {
+// call makes a request, with further headers as names and values in turn, and reads the answer.
+func call[T any](ctx context.Context, c *Caller, method, path string, body any, header ...string) (T, error) {
 	var answer T
-	data, err := c.send(ctx, method, path, body)
+	data, err := c.send(ctx, method, path, body, header...)
 	if err != nil {
 		return answer, err
 	}
@@ -186,10 +187,13 @@ func pages[T any](ctx context.Context, c *Caller, path string) iter.Seq2[T, erro
 }
 
 // send makes one request and returns the body of the answer.
-func (c *Caller) send(ctx context.Context, method, path string, body any) ([]byte, error) {
+func (c *Caller) send(ctx context.Context, method, path string, body any, header ...string) ([]byte, error) {
 	request, err := c.request(ctx, method, path, body)
 	if err != nil {
 		return nil, err
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
 	}
 	client := *c.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a token goes nowhere else

@@ -138,8 +138,11 @@ func (a *api) challenged(ctx context.Context, p *Problem, code oauth.Code, scope
 }
 
 func location(field string) string {
-	if field == "after" || field == "limit" {
+	switch field {
+	case "after", "limit":
 		return "query." + field
+	case idempotencyKey:
+		return "header." + field
 	}
 	return "body." + field
 }
