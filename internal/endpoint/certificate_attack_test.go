@@ -2,6 +2,8 @@ package endpoint_test
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"testing"
 	"time"
 
@@ -44,4 +46,25 @@ func TestCertificateOfARevokedAnchor(t *testing.T) {
 		trusts(s.ca.revoke(t, until.Add(-2*time.Hour)), issuing.revoke(t, until))
 		s.show(t, "c-mtls", "alone", "revocations_out_of_date")
 	})
+}
+
+// An authority that may vouch for some names only vouches for no others, however they are encoded: x509 looks at those in DER.
+func TestCertificateOfAConstrainedAuthority(t *testing.T) {
+	s := newCertificateServer(t)
+	between := leaf("Constrained CA")
+	between.IsCA, between.KeyUsage, between.ExtKeyUsage = true, x509.KeyUsageCertSign, nil
+	between.PermittedDNSDomainsCritical, between.PermittedDNSDomains = true, []string{"c-mtls.test"}
+	issuing := &certifier{s.ca.certify(t, between, keyOne()), keyOne()}
+	show := func(client string, constructed bool, why string) {
+		t.Helper()
+		names, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 2, IsCompound: constructed, Bytes: []byte(client + ".test")}})
+		must(t, err)
+		what := leaf(client)
+		what.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}}
+		s.shown["constrained"] = []*x509.Certificate{issuing.certify(t, what, keyTwo()), issuing.certificate}
+		s.show(t, client, "constrained", why)
+	}
+	t.Run("M08 a name that it may vouch for", func(t *testing.T) { show("c-mtls", false, "") })
+	t.Run("M08, CA-33 another", func(t *testing.T) { show("c-mtls2", false, "certificate_untrusted") })
+	t.Run("M08, CA-33 another, in an encoding that is not DER", func(t *testing.T) { show("c-mtls2", true, "other_certificate") })
 }

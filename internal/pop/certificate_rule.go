@@ -132,7 +132,8 @@ func alternativeNames(certificate *x509.Certificate, kind string) []string {
 			return nil
 		}
 		for _, name := range names {
-			if name.Class == asn1.ClassContextSpecific && name.Tag == generalNames[kind] {
+			// One that is constructed is no name in DER, and x509 does not hold it to the name constraints of its issuer.
+			if name.Class == asn1.ClassContextSpecific && name.Tag == generalNames[kind] && !name.IsCompound {
 				found = append(found, string(name.Bytes))
 			}
 		}
