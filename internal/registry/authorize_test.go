@@ -28,6 +28,14 @@ func calls(b *bench) map[string]struct {
 	return map[string]entry{
 		"Client":  {ClientsRead, func(ctx context.Context, a Actor) error { _, err := b.Client(ctx, a, "billing"); return err }},
 		"Clients": {ClientsRead, func(ctx context.Context, a Actor) error { _, _, err := b.Clients(ctx, a, "", 0); return err }},
+		"PlanDeclared": {ClientsRead, func(ctx context.Context, a Actor) error {
+			_, err := b.PlanDeclared(ctx, a, declaredClients(DeclaredClient{ClientMetadata: oauth.ClientMetadata{ClientName: "billing", TokenTTLSeconds: 60}}))
+			return err
+		}},
+		"ApplyDeclared": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			_, err := b.ApplyDeclared(ctx, a, declaredClients(DeclaredClient{ClientMetadata: oauth.ClientMetadata{ClientName: "billing", TokenTTLSeconds: 60}}))
+			return err
+		}},
 		"CreateClient": {ClientsWrite, func(ctx context.Context, a Actor) error {
 			_, err := b.CreateClient(ctx, a, oauth.ClientMetadata{ClientName: "c-" + randomText(8)})
 			return err

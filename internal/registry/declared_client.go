@@ -1,0 +1,185 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// maxHolders bounds how many clients of a role are looked at to find out who uses it.
+const maxHolders = 20
+
+// see is called once for each client there is.
+func (d *draft) see(client store.Client) {
+	for _, role := range client.Roles {
+		if few, changed := d.holders[role]; changed && len(few) < maxHolders {
+			d.holders[role], d.names[client.ID] = append(few, client.ID), client.Name
+		}
+	}
+	if d.asked[client.ID] {
+		d.taken[client.ID] = true
+	}
+	switch {
+	case d.asked[client.Name]:
+		d.named[client.Name] = client
+	case d.wish.Prune && d.wish.State.Clients != nil && client.ID != d.self:
+		d.pruned = append(d.pruned, client)
+	default:
+		d.inTheWay("client", client.Name, client.Grants, client.Roles, client.ResourceServerFor)
+	}
+}
+
+// clients drafts what the file says about clients, when all were seen.
+func (d *draft) clients() {
+	seen := map[string]bool{}
+	for i, wish := range d.wish.State.Clients {
+		field := at("clients", i)
+		switch old, exists := d.named[wish.ClientName]; {
+		case d.twice(field+".client_name", wish.ClientName, seen):
+		case exists:
+			d.changeClient(field, wish, old)
+		default:
+			d.createClient(field, wish)
+		}
+	}
+	for _, client := range d.pruned {
+		d.add(change{
+			DeclaredChange: DeclaredChange{Action: "delete", Kind: "client", Name: client.Name}, scope: ClientsWrite,
+			admin: d.adminScopesOf(client, d.before.roles), was: client,
+			event: store.Event{Action: "client.deleted", Object: client.ID, Detail: detail(settingsOf(client))},
+			write: func(ctx context.Context, tx store.Store) error { return tx.Clients().Delete(ctx, client.ID) },
+		})
+	}
+}
+
+func (d *draft) createClient(field string, wish DeclaredClient) {
+	metadata := withDefaults(wish.ClientMetadata)
+	record := store.Client{
+		ID: newID(metadata.ClientName), AuthMethod: metadata.TokenEndpointAuthMethod, Suspended: wish.Suspended, Created: d.now, Updated: d.now,
+	}
+	var p problems
+	added := d.secret(&p, &record, wish)
+	p.authentication(&record, metadata, d.now)
+	if usesSecrets(record.AuthMethod) && wish.Secret == "" && !wish.SecretPending {
+		p.add("secret", "a new client with a secret needs one, and none is invented: name it, as secret: {env: NAME} or secret: {file: PATH}, "+
+			"or register the client first, which makes its secret: writ client create %s …", oauth.SafeText(metadata.ClientName))
+	}
+	if d.taken[wish.ClientName] {
+		// Commands take a name or an ID: the name would make them mean the wrong one.
+		p.add("client_name", "is the ID of another client")
+	}
+	describe(&record, metadata)
+	d.under(field, append(validateClient(metadata, d.after), p...))
+	d.add(change{
+		DeclaredChange: DeclaredChange{Action: "create", Kind: "client", Name: record.Name, Fields: withSecret(compare(nil, clientFacts(record)), added)},
+		scope:          ClientsWrite, admin: d.adminScopesOf(record, d.after.roles), is: record,
+		event: store.Event{Action: "client.created", Object: record.ID, Detail: declaredDetail(record)},
+		write: func(ctx context.Context, tx store.Store) error {
+			err := tx.Clients().Insert(ctx, record)
+			if errors.Is(err, store.ErrExists) {
+				err = conflict("a client named %s exists already", record.Name)
+			}
+			return err
+		},
+	})
+}
+
+func (d *draft) changeClient(field string, wish DeclaredClient, old store.Client) {
+	record := old
+	prune(&record, d.now)
+	was := clientFacts(record)
+	metadata := wish.ClientMetadata
+	metadata.TokenEndpointAuthMethod = cmp.Or(metadata.TokenEndpointAuthMethod, record.AuthMethod)
+	metadata = withDefaults(metadata)
+	var p problems
+	method := record.AuthMethod
+	record.AuthMethod = metadata.TokenEndpointAuthMethod
+	added := d.secret(&p, &record, wish)
+	record.AuthMethod = method
+	wrong := len(p) > 0
+	p.method(&record, metadata.TokenEndpointAuthMethod, time.Time{}, d.now)
+	p.authentication(&record, metadata, d.now)
+	describe(&record, metadata)
+	action := "client.updated"
+	if record.Suspended != wish.Suspended {
+		if action = "client.resumed"; wish.Suspended {
+			action, record.NotBefore = "client.suspended", d.now
+		}
+		if record.Suspended = wish.Suspended; record.ID == d.self && wish.Suspended {
+			p.add("suspended", "is the operator that applies: nobody would be left to resume it")
+		}
+	}
+	fields := withSecret(compare(was, clientFacts(record)), added)
+	if len(fields) == 0 && !wrong {
+		d.inTheWay("client", old.Name, old.Grants, old.Roles, old.ResourceServerFor)
+		return
+	}
+	d.under(field, append(validateClient(metadata, d.after), p...))
+	admin := d.adminScopesOf(old, d.before.roles)
+	admin = append(admin, admin.Missing(d.adminScopesOf(record, d.after.roles)...)...)
+	record.Updated = d.now
+	d.add(change{
+		DeclaredChange: DeclaredChange{Action: "change", Kind: "client", Name: record.Name, Fields: fields},
+		scope:          ClientsWrite, admin: admin, was: old, is: record,
+		event: store.Event{Action: action, Object: record.ID, Detail: declaredDetail(record)},
+		write: func(ctx context.Context, tx store.Store) error { return tx.Clients().Put(ctx, record) },
+	})
+}
+
+// secret gives a client the secret that is declared for it, if it does not have it, and reports what is added. To the ones
+// of before this is a rotation.
+func (d *draft) secret(p *problems, record *store.Client, wish DeclaredClient) (added string) {
+	switch {
+	case wish.SecretPending:
+		return "one that is not at hand yet"
+	case wish.Secret == "":
+		return ""
+	case !usesSecrets(record.AuthMethod):
+		p.add("secret", "belongs to %s and %s, and the method is %s", oauth.ClientSecretBasic, oauth.ClientSecretPost, record.AuthMethod)
+		return ""
+	}
+	if why := weakSecret(wish.Secret.Reveal()); why != "" {
+		p.add("secret", "%s; let the server make one: writ client secret rotate %s, or writ client create", why, oauth.SafeText(wish.ClientName))
+		return ""
+	}
+	hash := store.HashSecret(wish.Secret.Reveal())
+	secrets := make([]store.Secret, 0, len(record.Secrets)+1)
+	for _, held := range record.Secrets {
+		if held.Hash == hash {
+			return ""
+		}
+		if held.Rotated.IsZero() { // the end that one was given before stays
+			rotateOut(&held, nil, d.now, DefaultKeep)
+		}
+		secrets = append(secrets, held)
+	}
+	if len(secrets) >= maxSecrets {
+		p.add("secret", "the client has %d secrets, which is the most: revoke one first", len(secrets))
+	}
+	record.Secrets = append(secrets, store.Secret{ID: newSecretID(), Hash: hash, Created: d.now})
+	return "a new one"
+}
+
+func withSecret(fields []DeclaredField, added string) []DeclaredField {
+	if added == "" {
+		return fields
+	}
+	return append(fields, DeclaredField{Field: "secret", Added: []string{added}})
+}
+
+// declaredDetail describes a client as it is from now on, and which secrets it has, by their IDs.
+func declaredDetail(record store.Client) string {
+	said := struct {
+		settings
+		Suspended bool     `json:"suspended,omitempty"`
+		Secrets   []string `json:"secrets,omitempty"`
+	}{settings: settingsOf(record), Suspended: record.Suspended}
+	for _, secret := range record.Secrets {
+		said.Secrets = append(said.Secrets, secret.ID)
+	}
+	return detail(said)
+}

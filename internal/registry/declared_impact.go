@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+)
+
+// lately is how far back a use tells that something is needed.
+const lately = 30 * 24 * time.Hour
+
+// impact returns what a change would break, by what was used lately.
+func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]DeclaredImpact, error) {
+	if c.Kind == "role" && c.Action == "change" {
+		return d.roleImpact(ctx, s, c)
+	}
+	if c.was.ID == "" {
+		return nil, nil
+	}
+	uses, err := d.lateUses(ctx, s, c.was.ID)
+	if err != nil || len(uses) == 0 {
+		return nil, err
+	}
+	var found []DeclaredImpact
+	for _, use := range uses {
+		if text := fate(c, use.Credential); text != "" {
+			found = append(found, DeclaredImpact{c.was.Name, nameOf(c.was, use.Credential) + " " + text, LastUse{use.Last, use.Remote}})
+		}
+	}
+	if less := lessThan(c.Fields); less != "" && c.Action == "change" {
+		found = append(found, DeclaredImpact{c.was.Name, less, newest(uses)})
+	}
+	return found, nil
+}
+
+// lateUses returns what a client used lately, in the order of the names.
+func (d *draft) lateUses(ctx context.Context, s store.Store, id string) ([]store.Use, error) {
+	uses, err := s.Uses(ctx, id)
+	return slices.DeleteFunc(uses, func(u store.Use) bool { return u.Last.Before(d.now.Add(-lately)) }), err
+}
+
+func newest(uses []store.Use) LastUse {
+	use := slices.MaxFunc(uses, func(a, b store.Use) int { return a.Last.Compare(b.Last) })
+	return LastUse{use.Last, use.Remote}
+}
+
+// fate says what becomes of a credential that works now; "" if nothing.
+func fate(c change, credential string) string {
+	was, is := holds(c.was, credential), holds(c.is, credential)
+	switch {
+	case !was.works:
+		return ""
+	case c.Action == "delete", !is.works, c.is.Suspended && !c.was.Suspended:
+		return "stops working"
+	case !is.ends.IsZero() && !is.ends.Equal(was.ends):
+		return "stops working at " + is.ends.Format(time.RFC3339)
+	}
+	return ""
+}
+
+// A hold says whether a credential counts, and until when.
+type hold struct {
+	works bool
+	ends  time.Time
+}
+
+func holds(client store.Client, credential string) hold {
+	for _, secret := range client.Secrets {
+		if secret.ID == credential {
+			return hold{accepts(&client, usesSecrets), secret.Expires}
+		}
+	}
+	for _, key := range client.Keys {
+		if key.ID == credential {
+			return hold{accepts(&client, usesKeys), key.Expires}
+		}
+	}
+	switch {
+	case strings.HasPrefix(credential, "kid:"):
+		return hold{works: client.JWKSURI != ""}
+	case credential == "certificate":
+		return hold{works: client.CertificateRule != ""}
+	}
+	return hold{}
+}
+
+func nameOf(client store.Client, credential string) string {
+	switch {
+	case slices.ContainsFunc(client.Secrets, func(s store.Secret) bool { return s.ID == credential }):
+		return "secret " + credential
+	case credential == "certificate":
+		return "the certificate"
+	}
+	return "key " + strings.TrimPrefix(credential, "kid:")
+}
+
+// tightens are the members that make a request fail which was good before, when they are added.
+var tightens = []string{"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens"}
+
+// replaces are the members whose new value may not be what the client has.
+var replaces = []string{"jwks_uri", "tls_client_auth_", "token_endpoint_auth_method", "token_endpoint_auth_signing_alg"}
+
+// lessThan says what a client that is in use could do before, and could not any more; "" if it could all.
+func lessThan(fields []DeclaredField) string {
+	var lost []string
+	for _, field := range fields {
+		rights := strings.HasPrefix(field.Field, "grants[") || field.Field == "roles" || field.Field == "resource_server_for" || field.Field == "multiple_audiences"
+		replaced := slices.ContainsFunc(replaces, func(name string) bool { return strings.HasPrefix(field.Field, name) })
+		switch {
+		case rights && len(field.Removed) > 0 && field.Removed[0] != "yes":
+			lost = append(lost, "loses "+strings.Join(field.Removed, " ")+" of "+field.Field)
+		case replaced && len(field.Removed) > 0:
+			lost = append(lost, "must know of the new "+field.Field)
+		case slices.Contains(tightens, field.Field) && len(field.Added) > 0:
+			lost = append(lost, "must do what "+field.Field+" asks for")
+		}
+	}
+	if len(lost) == 0 {
+		return ""
+	}
+	return "the client is in use, and " + strings.Join(lost, ", ")
+}
+
+// roleImpact names a few clients that have a role which would be less, and are in use.
+func (d *draft) roleImpact(ctx context.Context, s store.Store, c change) ([]DeclaredImpact, error) {
+	less := lessThan(c.Fields)
+	if less == "" {
+		return nil, nil
+	}
+	var found []DeclaredImpact
+	for _, id := range d.holders[c.Name] {
+		uses, err := d.lateUses(ctx, s, id)
+		if err != nil {
+			return nil, err
+		}
+		if len(uses) > 0 {
+			found = append(found, DeclaredImpact{d.names[id], less, newest(uses)})
+		}
+	}
+	return found, nil
+}
