@@ -21,7 +21,7 @@ func newClient() *cobra.Command {
 	}
 	var as operatorFlag
 	as.flags(cmd)
-	cmd.AddCommand(newClientCreate(&as), newClientList(&as), newClientShow(&as), newClientUpdate(&as), newClientKey(&as), newClientDelete(&as),
+	cmd.AddCommand(newClientCreate(&as), newClientList(&as), newClientShow(&as), newClientUpdate(&as), newClientKey(&as), newClientSecret(&as), newClientDelete(&as),
 		newClientState(&as, "suspend", "Suspend a client: no new tokens, and those it has are inactive", (*adminapi.Caller).SuspendClient),
 		newClientState(&as, "resume", "Let a suspended client have tokens again", (*adminapi.Caller).ResumeClient))
 	return cmd

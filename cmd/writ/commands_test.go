@@ -11,19 +11,20 @@ import (
 
 // noJSON are the commands without --json, and why.
 var noJSON = map[string]string{
-	"writ":            "prints help",
-	"writ demo":       "tells a story to a person",
-	"writ serve":      "writes its log, JSON by default",
-	"writ curl":       "prints what the API answered",
-	"writ config doc": "prints a document",
-	"writ completion": "prints a script",
-	"writ help":       "prints help",
-	"writ client":     "prints help",
-	"writ client key": "prints help",
-	"writ resource":   "prints help",
-	"writ role":       "prints help",
-	"writ key":        "prints help",
-	"writ config":     "prints help",
+	"writ":               "prints help",
+	"writ demo":          "tells a story to a person",
+	"writ serve":         "writes its log, JSON by default",
+	"writ curl":          "prints what the API answered",
+	"writ config doc":    "prints a document",
+	"writ completion":    "prints a script",
+	"writ help":          "prints help",
+	"writ client":        "prints help",
+	"writ client key":    "prints help",
+	"writ client secret": "prints help",
+	"writ resource":      "prints help",
+	"writ role":          "prints help",
+	"writ key":           "prints help",
+	"writ config":        "prints help",
 }
 
 // TestCommands walks the tree: what PRODUCT.md promises of every command.
