@@ -22,8 +22,9 @@ var imports = map[string]string{
 	"internal/store/memstore": "internal/store", "internal/store/sqlstore": "internal/store", "internal/store/storetest": "internal/store",
 	"internal/pop":       "internal/jose oauth",
 	"internal/keyring":   "internal/jose internal/store",
-	"internal/authority": "internal/audit internal/jose internal/keyring internal/pop internal/store oauth",
-	"internal/registry":  "internal/jose internal/keyring internal/pop internal/publicuri internal/store oauth",
+	"internal/slowhash":  "internal/store",
+	"internal/authority": "internal/audit internal/jose internal/keyring internal/pop internal/slowhash internal/store oauth",
+	"internal/registry":  "internal/jose internal/keyring internal/pop internal/publicuri internal/slowhash internal/store oauth",
 	"internal/publicuri": "", "internal/remotekeys": "internal/jose internal/publicuri",
 	"internal/endpoint": "internal/authority oauth",
 	"internal/adminapi": "internal/registry resource oauth",
@@ -37,7 +38,7 @@ var imports = map[string]string{
 
 // What must not be linked, however far down: HTTP and SQL in the core, SQL at the edges, foreign modules in what users import.
 const (
-	core  = "internal/jose internal/pop internal/store internal/keyring internal/authority internal/registry internal/publicuri"
+	core  = "internal/jose internal/pop internal/store internal/keyring internal/authority internal/registry internal/publicuri internal/slowhash"
 	edges = "internal/endpoint internal/adminapi authtest"
 	jose  = "github.com/go-jose/go-jose/v4"
 )

@@ -63,6 +63,7 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 	if err := a.failures.check(presented.clientID, r.Remote); err != nil {
 		return nil, err
 	}
+	presented.run = &slowRun{}
 	known, fresh, err := a.directory.client(ctx, presented.clientID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, unavailable(err)
@@ -100,6 +101,11 @@ func (a *Authority) admit(ctx context.Context, r *Request, known *client, presen
 
 // reject counts a failure and returns the one answer.
 func (a *Authority) reject(ctx context.Context, r *Request, known *client, presented credentials, why error) error {
+	if presented.mayBeSlow() {
+		if err := a.slow.complete(ctx, presented.secret, presented.run); err != nil {
+			return err
+		}
+	}
 	if err := a.directory.sameWork(ctx, known != nil); err != nil {
 		return unavailable(err)
 	}

@@ -87,6 +87,7 @@ type Authority struct {
 	directory   *directory
 	failures    *failures
 	uses        *uses
+	slow        *slowSecrets
 
 	revocations     atomic.Pointer[revocations]       // of the current Trust
 	verifySignature func(*jose.Token, jose.Key) error // of an assertion
@@ -123,7 +124,9 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a.failures = newFailures(options.Throttle, a.now)
 	a.uses = newUses(a.now)
 	a.verifySignature = (*jose.Token).Verify
+	a.slow = newSlowSecrets()
 	a.directory = newDirectory(options.Store, a.now)
+	a.directory.learn = a.slow.learn
 	for _, algorithm := range []string{jose.ES256, keyring.Sealing} {
 		if err := a.ring.Ensure(ctx, algorithm); err != nil {
 			return nil, err

@@ -21,7 +21,8 @@ var clientSecretBasic = clientAuth{
 		}
 		return presented, true
 	},
-	prove: proveSecret,
+	prove:  proveSecret,
+	settle: settleSecret,
 }
 
 func isBasic(header string) bool {

@@ -8,5 +8,6 @@ var clientSecretPost = clientAuth{
 		id, secret := identifier(r.Form.Get("client_id")), r.Form.Get("client_secret")
 		return credentials{serves: []string{oauth.ClientSecretPost}, clientID: id, secret: secret}, secret != ""
 	},
-	prove: proveSecret,
+	prove:  proveSecret,
+	settle: settleSecret,
 }

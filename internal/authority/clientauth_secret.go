@@ -16,17 +16,29 @@ const (
 // maxSecretBytes bounds what is hashed. No secret of ours is longer, and no imported one needs to be.
 const maxSecretBytes = 1024
 
-// proveSecret looks for the presented secret among the client's. A generated secret has 256 bits, so that one SHA-256 is
-// all it needs: there is nothing to guess (RFC 6819, 5.1.4.1.3).
-func proveSecret(_ context.Context, a *Authority, client *client, presented credentials) (string, error) {
-	secret := presented.secret
-	if len(secret) > maxSecretBytes {
+// proveSecret looks for the presented secret among the client's: first among those that were generated, with 256 bits, so
+// that one SHA-256 is all it needs (there is nothing to guess: RFC 6819, 5.1.4.1.3); then among those that came with an import.
+func proveSecret(ctx context.Context, a *Authority, client *client, presented credentials) (string, error) {
+	secret, run := presented.secret, presented.run
+	if !presented.mayBeSlow() {
 		secret = ""
 	}
-	hash := []byte(store.HashSecret(secret))
+	if run == nil {
+		run = &slowRun{}
+	}
+	hash := store.HashSecret(secret)
+	id, why := a.proveOne(client, func(known store.Secret) bool { return sameText(known.Hash, hash) && secret != "" })
+	if why != reasonWrongSecret || secret == "" {
+		return id, why
+	}
+	return a.proveOne(client, func(known store.Secret) bool { return isSlow(known) && a.slow.verify(ctx, known, secret, run) })
+}
+
+// proveOne returns the ID of a secret that is the presented one and counts now, or why there is none.
+func (a *Authority) proveOne(client *client, presented func(store.Secret) bool) (string, error) {
 	why := error(reasonWrongSecret)
 	for _, known := range client.Secrets {
-		if subtle.ConstantTimeCompare([]byte(known.Hash), hash) != 1 || secret == "" {
+		if !presented(known) {
 			continue
 		}
 		if !known.Expires.IsZero() && !a.now().Before(known.Expires) {
@@ -41,3 +53,13 @@ func proveSecret(_ context.Context, a *Authority, client *client, presented cred
 	}
 	return "", why
 }
+
+// settleSecret takes note of a secret that was good.
+func settleSecret(_ context.Context, a *Authority, client *client, presented credentials) error {
+	if presented.run != nil {
+		a.slow.settled(client.ID, presented.secret, presented.run)
+	}
+	return nil
+}
+
+func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

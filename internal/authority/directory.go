@@ -38,6 +38,7 @@ type directory struct {
 	now     func() time.Time
 	began   time.Time
 	clients *otter.Cache[string, *client]
+	learn   func(store.Client) // hears of every client that is read
 
 	turn    chan struct{} // holds one value while somebody reads the catalog
 	catalog atomic.Pointer[catalog]
@@ -75,7 +76,7 @@ type effective struct {
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
 	clients := otter.Must(&otter.Options[string, *client]{MaximumSize: maxClients})
-	return &directory{store: s, now: now, began: now(), clients: clients, turn: make(chan struct{}, 1)}
+	return &directory{store: s, now: now, began: now(), clients: clients, learn: func(store.Client) {}, turn: make(chan struct{}, 1)}
 }
 
 // poll looks whether anything changed and, if so, reads resources and roles again.
@@ -235,6 +236,7 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.learn(record)
 	known := &client{
 		Client: &record, generation: catalog.generation, grants: catalog.effective(record),
 		keys: keysOf(record), rule: ruleOf(record),

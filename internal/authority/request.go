@@ -80,6 +80,7 @@ type credentials struct {
 
 	// What they are: one of these.
 	secret    string
+	run       *slowRun // what slow hashing was done for the secret
 	assertion *assertion
 	chain     []*x509.Certificate
 	vouched   *vouching // whether authorities vouch for the chain

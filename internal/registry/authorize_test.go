@@ -67,8 +67,12 @@ func calls(b *bench) map[string]struct {
 		"SuspendClient": {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.SuspendClient(ctx, a, "billing"); return err }},
 		"ResumeClient":  {ClientsWrite, func(ctx context.Context, a Actor) error { _, err := b.ResumeClient(ctx, a, "billing"); return err }},
 		"DeleteClient":  {ClientsWrite, func(ctx context.Context, a Actor) error { return b.DeleteClient(ctx, a, "old") }},
-		"Resource":      {ResourcesRead, func(ctx context.Context, a Actor) error { _, err := b.Resource(ctx, a, orders); return err }},
-		"Resources":     {ResourcesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Resources(ctx, a, "", 0); return err }},
+		"Import": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			_, err := b.Import(ctx, a, Import{Clients: []ImportedClient{{ID: "i-" + randomText(8), ClientMetadata: oauth.ClientMetadata{ClientName: "i-" + randomText(8)}}}})
+			return err
+		}},
+		"Resource":  {ResourcesRead, func(ctx context.Context, a Actor) error { _, err := b.Resource(ctx, a, orders); return err }},
+		"Resources": {ResourcesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Resources(ctx, a, "", 0); return err }},
 		"CreateResource": {ResourcesWrite, func(ctx context.Context, a Actor) error {
 			_, err := b.CreateResource(ctx, a, ResourceSettings{URI: "urn:example:" + randomText(8), Algorithm: "Ed25519"})
 			return err

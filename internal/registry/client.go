@@ -168,6 +168,9 @@ func (r *Registry) DeleteClient(ctx context.Context, actor Actor, nameOrID strin
 		if err != nil {
 			return store.Event{}, err
 		}
+		if err := retireID(ctx, tx, record.ID); err != nil {
+			return store.Event{}, err
+		}
 		event := store.Event{Action: "client.deleted", Object: record.ID, Detail: detail(settingsOf(record))}
 		return event, tx.Clients().Delete(ctx, record.ID)
 	})
@@ -260,12 +263,12 @@ func findClient(ctx context.Context, s store.Store, nameOrID string) (store.Clie
 				return record, nil
 			}
 			if !strings.HasPrefix(record.ID, prefix) {
-				return store.Client{}, notFound("client", nameOrID)
+				return findImported(ctx, s, nameOrID)
 			}
 			after = record.ID
 		}
 		if len(records) < MaxLimit {
-			return store.Client{}, notFound("client", nameOrID)
+			return findImported(ctx, s, nameOrID)
 		}
 	}
 }

@@ -202,6 +202,10 @@ func (s *Server) background() []loop {
 		{name: "poll", every: 300 * time.Millisecond, timeout: 5 * time.Second, step: s.poll},
 		{name: "keys", every: time.Second, timeout: 10 * time.Second, step: s.ring.Tick},
 		{name: "last uses", every: 10 * time.Second, timeout: 5 * time.Second, step: s.uses.flush},
+		{name: "hashes of imported secrets", every: 5 * time.Second, timeout: 10 * time.Second, step: func(ctx context.Context) error {
+			return s.authority.UpgradeSecrets(ctx, s.registry.ReplaceHashes)
+		}},
+		{name: "count of imported secrets", every: 5 * time.Minute, timeout: time.Minute, step: s.authority.Census},
 		{name: "sweep", every: time.Minute, timeout: 30 * time.Second, step: func(ctx context.Context) error {
 			_, err := s.store.Sweep(ctx, s.now().Add(-sweepLag))
 			return err
