@@ -1,7 +1,10 @@
 // Package audit keeps the journal: what was issued, refused and revoked, one JSON line an event, in files that are only
 // ever appended to. A token may leave the process only after Record has returned nil for it.
 //
-// Each line carries the hash of the line before it, so that Verify finds a line that was changed, removed or put in.
+// Each line carries the hash of the line before it, so that Verify finds a line that was changed, removed or put in. Signed
+// checkpoints say how far the journal went, and the history of changes in the database with it: one that is kept elsewhere
+// shows when the end was cut off, or everything written anew.
+//
 // It does not decide what is worth an event and knows nothing of tokens; authority and server call it.
 package audit
 
@@ -24,13 +27,16 @@ type Event struct {
 	Scope     string
 	Audience  []string
 	Count     int64 // how many refusals this one line stands for; 0 means one
+	// Checkpoint is the signed one, of a KindCheckpoint.
+	Checkpoint string
 }
 
 // Kinds of events that the journal writes about itself.
 const (
-	KindRepaired  = "journal.repaired"  // an incomplete last line was set aside when the journal was opened
-	KindBroken    = "journal.broken"    // the hash chain does not hold; Verify says where
-	KindRecovered = "journal.recovered" // writing works again; Count events were refused meanwhile
+	KindRepaired   = "journal.repaired"   // an incomplete last line was set aside when the journal was opened
+	KindBroken     = "journal.broken"     // the hash chain does not hold; Verify says where
+	KindCheckpoint = "journal.checkpoint" // what the journal signed about itself, see Options.Signer
+	KindRecovered  = "journal.recovered"  // writing works again; Count events were refused meanwhile
 )
 
 // ErrUnavailable is the error of Record while the journal cannot be written. No token may leave then.
@@ -52,6 +58,12 @@ type Options struct {
 	Reserve uint64
 	// Timeout is how long Record waits for a disk that does not answer; 900 ms when 0.
 	Timeout time.Duration
+	// Signer signs checkpoints: when a file is full, when the journal is closed, and when Checkpoint is called. Without it
+	// there are none.
+	Signer *Signer
+	// Kept returns the checkpoint of the journal with a name that is kept elsewhere, or "". Open holds the journal against
+	// it, before a newer one takes its place.
+	Kept func(journal string) (signed string, err error)
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 }

@@ -29,13 +29,16 @@ type directory struct {
 	number   int   // of the file in use
 	file     file  // nil when the next commit must begin one
 	size     int64 // of the lines in the file that are durable
+	lines    int   // that are durable, in the file
+	end      place // of the last durable line
 	poisoned bool  // the file may hold more than size, or less than was said
 }
 
 // found is what a directory held when it was opened.
 type found struct {
-	last  link // of the last line
-	notes []Event
+	last     link   // of the last line
+	lastLine []byte // itself
+	notes    []Event
 }
 
 const extension = ".jsonl"
@@ -78,13 +81,14 @@ func (d *directory) resume() (found, error) {
 			return state, err
 		}
 		if number == d.number {
-			d.size = seen.size
+			d.size, d.lines = seen.size, seen.lines
 			if state.notes, err = d.setAside(seen); err != nil {
 				return state, err
 			}
 		}
 		if seen.size > 0 { // else it was begun and never written: the last line is in the file before
-			state.last = seen.last
+			state.last, state.lastLine = seen.last, seen.lastLine
+			d.end = place{number, seen.lines}
 			break
 		}
 	}
@@ -140,8 +144,12 @@ func (d *directory) commit(lines []byte) error {
 		return d.poison(err)
 	}
 	d.size += int64(len(lines))
+	d.lines += bytes.Count(lines, []byte{'\n'})
+	d.end = place{d.number, d.lines}
 	return nil
 }
+
+func (d *directory) last() place { return d.end }
 
 // poison gives a file up after a failed write or fsync. A second fsync may succeed without having written anything: the
 // kernel drops the dirty pages with the first error. So nothing is tried again on the file.
@@ -165,7 +173,7 @@ func (d *directory) begin() error {
 		return err
 	}
 	d.number++
-	d.file, d.size = f, 0
+	d.file, d.size, d.lines = f, 0, 0
 	if err := syncDirectory(d.path); err != nil {
 		return d.poison(err)
 	}
@@ -196,10 +204,13 @@ func (d *directory) close() error {
 
 // scanned is what a look over a file found.
 type scanned struct {
-	last   link
-	size   int64  // up to the end of the last good line
-	rest   []byte // what is behind it
-	broken int    // line number of the first that does not continue the one before; 0 when all do
+	last  link
+	size  int64 // up to the end of the last good line
+	lines int   // up to there
+	// lastLine is the last good line, without its end.
+	lastLine []byte
+	rest     []byte // what is behind it
+	broken   int    // line number of the first that does not continue the one before; 0 when all do
 }
 
 // scan looks over a file. A line's link proves the line before it bit by bit, so only lines that nothing proves are
@@ -229,6 +240,7 @@ func scan(name string) (scanned, error) {
 		back, previous = seen, line
 		seen.last = sha256.Sum256(line)
 		seen.size += int64(len(whole))
+		seen.lines, seen.lastLine = seen.lines+1, line
 	}
 	if previous != nil && !wellFormed(previous) {
 		seen = back

@@ -16,6 +16,8 @@ import (
 type storage interface {
 	// commit makes lines durable behind those before, or returns an error and keeps none of them.
 	commit(lines []byte) error
+	// last returns the place of the last durable line.
+	last() place
 	// free returns the space that is left in bytes, and false if that cannot be told.
 	free() (uint64, bool)
 	close() error
@@ -54,8 +56,12 @@ type Journal struct {
 	retryAt  time.Time // no attempt before
 	outage   outage
 	refusals refusals
+	asked    []chan<- signed // for a checkpoint
+	history  History         // what the next checkpoint says of it
 
 	// The committer's alone:
+	name       string  // of the journal, in its checkpoints; "" without a Signer
+	signed     signed  // the last checkpoint
 	last       link    // of the last line that is durable
 	notes      []Event // written before anything else
 	out        []byte
@@ -99,18 +105,27 @@ func Open(dir string, options Options) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: open %s: %w", dir, err)
 	}
-	return start(storage, state, options), nil
+	j, err := prepare(dir, storage, state, options)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("audit: open %s: %w", dir, err), storage.close())
+	}
+	go j.run()
+	return j, nil
 }
 
-// start runs a journal behind the lines that the storage has.
+// start runs a journal behind the lines that the storage has, without checkpoints.
 func start(storage storage, state found, options Options) *Journal {
-	j := &Journal{
+	j := newJournal(storage, state, options)
+	go j.run()
+	return j
+}
+
+func newJournal(storage storage, state found, options Options) *Journal {
+	return &Journal{
 		options: options, storage: storage, last: state.last, notes: state.notes,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}),
 		refusals: newRefusals(options),
 	}
-	go j.run()
-	return j
 }
 
 // Record writes an event and returns when it is durable. An error, which is ErrUnavailable or the context's, means that
@@ -252,9 +267,11 @@ func (j *Journal) run() {
 		case <-j.closing:
 			j.sum(true)
 			j.commit()
+			j.checkpoint(true)
 			return
 		}
 		j.commit()
+		j.checkpoint(false)
 	}
 }
 
@@ -352,14 +369,19 @@ func (j *Journal) settle(b *batch, told outage, err error) {
 		b.finish(nil)
 		return
 	}
-	j.failure = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	j.outage.cause = j.failure
+	j.failed(err)
 	j.outage.lost += int64(b.records)
-	j.retryAt = time.Now().Add(retryFloor)
 	for _, event := range b.refused {
 		j.refusals.count(event)
 	}
 	b.finish(j.failure)
+}
+
+// failed notes that an attempt to write failed, and when the next may be. The journal's mutex is held.
+func (j *Journal) failed(err error) {
+	j.failure = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	j.outage.cause = j.failure
+	j.retryAt = time.Now().Add(retryFloor)
 	time.AfterFunc(probeAfter, j.probe)
 }
 

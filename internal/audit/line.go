@@ -19,7 +19,7 @@ const (
 	maxChecked  = 2048 // scope and audience of a recorded event: they were checked before, and are worth having whole
 	maxAudience = 64
 	// maxLine is above what the bounds allow: a character takes at most 12 bytes, escaped.
-	maxLine = 12 * (8*maxText + (1+maxAudience)*maxChecked)
+	maxLine = 12 * (8*maxText + (2+maxAudience)*maxChecked)
 )
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
@@ -71,6 +71,7 @@ func appendEvent(dst []byte, e *Event, checked int) []byte {
 		dst = append(dst, `,"count":`...)
 		dst = strconv.AppendInt(dst, e.Count, 10)
 	}
+	dst = appendMember(dst, "checkpoint", e.Checkpoint, maxChecked)
 	return append(dst, '}')
 }
 
@@ -124,6 +125,8 @@ type wire struct {
 	Scope     string   `json:"scope"`
 	Audience  []string `json:"audience"`
 	Count     int64    `json:"count"`
+
+	Checkpoint string `json:"checkpoint"`
 }
 
 // parseLine reads one line, without its end. It takes what appendLine writes and refuses unknown and repeated members.
@@ -143,6 +146,7 @@ func parseLine(line []byte) (Event, link, error) {
 	return Event{
 		Time: at, Kind: w.Kind, ClientID: w.ClientID, TokenID: w.TokenID, Reason: w.Reason, RequestID: w.RequestID,
 		Remote: w.Remote, Scope: w.Scope, Audience: w.Audience, Count: w.Count,
+		Checkpoint: w.Checkpoint,
 	}, before, nil
 }
 

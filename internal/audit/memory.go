@@ -35,6 +35,7 @@ func (j *Journal) Events() []Event {
 type memory struct {
 	mu    sync.Mutex
 	lines [][]byte
+	count int
 }
 
 func (m *memory) commit(lines []byte) error {
@@ -42,6 +43,7 @@ func (m *memory) commit(lines []byte) error {
 	defer m.mu.Unlock()
 	for line := range bytes.Lines(lines) {
 		m.lines = append(m.lines, bytes.Clone(line[:len(line)-1]))
+		m.count++
 	}
 	if over := len(m.lines) - maxInMemory; over > 0 {
 		m.lines = slices.Delete(m.lines, 0, over)
@@ -60,6 +62,8 @@ func (m *memory) events() []Event {
 	}
 	return events
 }
+
+func (m *memory) last() place { return place{1, m.count} }
 
 func (m *memory) free() (uint64, bool) { return 0, false }
 

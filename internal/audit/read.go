@@ -2,7 +2,7 @@ package audit
 
 import (
 	"bufio"
-	"crypto/sha256"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,24 +10,6 @@ import (
 	"os"
 	"path/filepath"
 )
-
-// A Break is where a journal does not hold together.
-type Break struct {
-	File   string // base name
-	Line   int    // from 1
-	Reason string
-}
-
-func (b *Break) Error() string {
-	return fmt.Sprintf("audit: %s: line %d: %s", b.File, b.Line, b.Reason)
-}
-
-// A Report is what Verify found to hold.
-type Report struct {
-	Files int
-	Lines int
-	Torn  int // bytes of an incomplete last line: a writer is at work, or died there
-}
 
 // Events returns the events in a directory, oldest first, also while a journal writes to it. A line that cannot be read
 // comes as a *Break, and reading goes on behind it; any other error ends the sequence. It does not check the chain.
@@ -54,34 +36,6 @@ func Events(dir string) iter.Seq2[Event, error] {
 
 var errStop = errors.New("stop")
 
-// Verify reads the journal in a directory and returns a *Break for the first line that was changed, removed, moved or put
-// in. That lines were cut off at the end, or whole files at the start, the chain alone cannot tell.
-func Verify(dir string) (Report, error) {
-	var report Report
-	var last link
-	files, err := read(dir, func(at position, line []byte) error {
-		_, before, err := parseLine(line)
-		switch {
-		case at.torn && at.lastFile:
-			report.Torn = len(line)
-			return nil
-		case at.torn:
-			return at.broken("the line is not complete")
-		case err != nil:
-			return at.broken(err.Error())
-		case report.Lines == 0 && at.number > 1:
-			// Older files were taken away, to an archive perhaps: the chain begins here.
-		case before != last:
-			return at.broken("it does not follow from the line before")
-		}
-		report.Lines++
-		last = sha256.Sum256(line)
-		return nil
-	})
-	report.Files = files
-	return report, err
-}
-
 // A position is where a line stands.
 type position struct {
 	file     string
@@ -97,12 +51,20 @@ func (p position) broken(reason string) *Break {
 
 // read hands every line of a directory to visit and returns how many files there are.
 func read(dir string, visit func(position, []byte) error) (int, error) {
+	return readFrom(dir, 0, visit)
+}
+
+// readFrom is read from a file on.
+func readFrom(dir string, from int, visit func(position, []byte) error) (int, error) {
 	numbers, err := journalFiles(dir)
 	if err != nil {
 		return 0, fmt.Errorf("audit: read: %w", err)
 	}
 	d := directory{path: dir}
 	for i, number := range numbers {
+		if number < from {
+			continue
+		}
 		name := d.name(number)
 		at := position{file: filepath.Base(name), number: number, lastFile: i == len(numbers)-1}
 		if err := readFile(name, at, visit); err != nil {
@@ -118,10 +80,9 @@ func readFile(name string, at position, visit func(position, []byte) error) erro
 		return fmt.Errorf("audit: read: %w", err)
 	}
 	defer func() { _ = f.Close() }() // only read
-	// ReadSlice bounds the memory that a file without line ends can take.
-	lines := bufio.NewReaderSize(f, maxLine)
+	lines := bufio.NewReaderSize(f, 64<<10)
 	for {
-		line, err := lines.ReadSlice('\n')
+		line, err := readLine(lines)
 		at.line++
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
@@ -138,4 +99,22 @@ func readFile(name string, at position, visit func(position, []byte) error) erro
 			return err
 		}
 	}
+}
+
+// readLine returns the next line with its end, and bounds the memory that a file without line ends can take:
+// bufio.ErrBufferFull is the error of a line longer than maxLine. The line is good until the next call.
+func readLine(from *bufio.Reader) ([]byte, error) {
+	line, err := from.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return line, err
+	}
+	long := bytes.Clone(line)
+	for errors.Is(err, bufio.ErrBufferFull) && len(long) <= maxLine {
+		line, err = from.ReadSlice('\n')
+		long = append(long, line...)
+	}
+	if len(long) > maxLine {
+		return nil, bufio.ErrBufferFull
+	}
+	return long, err
 }
