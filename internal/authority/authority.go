@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -89,6 +90,7 @@ type Authority struct {
 	uses        *uses
 	slow        *slowSecrets
 
+	reading         sync.Mutex                        // held by who reads revocations
 	revocations     atomic.Pointer[revocations]       // of the current Trust
 	verifySignature func(*jose.Token, jose.Key) error // of an assertion
 

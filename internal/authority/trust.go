@@ -96,8 +96,14 @@ type revocations struct {
 
 type serialOf struct{ issuer, serial string }
 
-// revocationsOf returns the lists of a Trust, read once for as long as it is the current one.
+// revocationsOf returns the lists of a Trust, read once for as long as it is the current one. The requests that find it
+// changed wait for the first of them: long lists read by all at once would take all the memory there is.
 func (a *Authority) revocationsOf(trust *Trust) *revocations {
+	if known := a.revocations.Load(); known != nil && known.of == trust {
+		return known
+	}
+	a.reading.Lock()
+	defer a.reading.Unlock()
 	if known := a.revocations.Load(); known != nil && known.of == trust {
 		return known
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"sync"
 	"testing"
 	"time"
 )
@@ -78,6 +79,27 @@ func TestChainOfAnExpensiveKey(t *testing.T) {
 				t.Errorf("a key of %q, trusted is %s: got %q, want %q", name, trusted.Subject, got, want)
 			}
 		}
+	}
+}
+
+// TestRevocationsAreReadOnce: a list can have hundreds of thousands of entries, and all requests find it changed at once.
+func TestRevocationsAreReadOnce(t *testing.T) {
+	a, _ := traced(t)
+	list := &x509.RevocationList{RawIssuer: []byte("CA"), NextUpdate: start.Add(time.Hour)}
+	for serial := range int64(20_000) {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(serial)})
+	}
+	trust := &Trust{Revocations: []*x509.RevocationList{list}}
+	var together sync.WaitGroup
+	var read sync.Map
+	for range 32 {
+		together.Go(func() { read.Store(a.revocationsOf(trust), true) })
+	}
+	together.Wait()
+	times := 0
+	read.Range(func(any, any) bool { times++; return true })
+	if times != 1 {
+		t.Errorf("M06 the lists were read %d times, want once", times)
 	}
 }
 
