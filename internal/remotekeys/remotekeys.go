@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -32,6 +33,11 @@ type Options struct {
 const (
 	maxWeight  = 64 << 20 // bytes, about, of all key sets together
 	maxFetches = 16       // at once; each ends within fetchTimeout, so that slow hosts cannot hold them
+
+	// Requests that wait at once, for one set and for all of them. Anybody can name a client whose host does not answer: with
+	// as many requests as the server answers at a time, nobody else would be heard for as long as a fetch takes.
+	maxWaiting    = 256
+	maxWaitingOne = 128
 )
 
 // A Cache holds the key sets of many clients, the least used of which are forgotten first. All who need a set share one
@@ -43,6 +49,7 @@ type Cache struct {
 	log      *slog.Logger
 	sources  *otter.Cache[string, *source]
 	slots    chan struct{} // one for each fetch that runs
+	waiting  atomic.Int32  // requests
 	lifetime context.Context
 	end      context.CancelFunc
 }
@@ -78,7 +85,7 @@ func (c *Cache) Keys(ctx context.Context, uri string) ([]jose.Key, error) {
 	}
 	good, flight := c.due(s)
 	if good == nil {
-		if err := await(ctx, flight); err != nil {
+		if err := c.await(ctx, s, flight); err != nil {
 			return nil, err
 		}
 		if good, err = s.current(c.now()); err != nil {
@@ -99,7 +106,7 @@ func (c *Cache) Renew(ctx context.Context, uri string) bool {
 		return false
 	}
 	flight, just := c.renew(s)
-	if flight == nil || await(ctx, flight) != nil {
+	if flight == nil || c.await(ctx, s, flight) != nil {
 		return just
 	}
 	return s.succeeded()

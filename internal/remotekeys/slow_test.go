@@ -139,3 +139,35 @@ func TestSlots(t *testing.T) {
 		expectKeys(t, c, slowly(100), "a") // it was not its fault, and so it is not made to wait
 	}))
 }
+
+// TestWaiting: with requests for keys that do not come nobody can take up the whole server.
+func TestWaiting(t *testing.T) {
+	silent := func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
+	for name, test := range map[string]struct{ sources, want int }{
+		"RG-20 of one client": {1, 128}, "RG-20 of many": {8, 256},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := remotekeys.New(remotekeys.Options{DialForTests: silent})
+				var waiting atomic.Int32
+				for n := range 800 {
+					go func() {
+						waiting.Add(1)
+						defer waiting.Add(-1)
+						if _, err := c.Keys(t.Context(), fmt.Sprintf("https://%s/%d", public, n%test.sources)); err == nil {
+							t.Error("got keys")
+						}
+					}()
+				}
+				synctest.Wait()
+				if got := int(waiting.Load()); got != test.want {
+					t.Errorf("%d requests wait, want %d", got, test.want)
+				}
+				time.Sleep(time.Minute)
+				if left := waiting.Load(); left != 0 {
+					t.Errorf("%d requests wait for ever", left)
+				}
+			})
+		})
+	}
+}

@@ -32,6 +32,8 @@ type source struct {
 	uri    string
 	weight atomic.Uint32 // bytes, about
 
+	waiting atomic.Int32 // requests
+
 	mu        sync.Mutex    // guards what follows
 	good      *set          // the last good one; nil before the first
 	flight    chan struct{} // closed when the running fetch has ended; nil when none runs
@@ -99,10 +101,15 @@ func (c *Cache) fetch(s *source, now time.Time) <-chan struct{} {
 	return s.flight
 }
 
-// await waits for a fetch to end, not to succeed.
-func await(ctx context.Context, flight <-chan struct{}) error {
+// await waits for a fetch to end, not to succeed; unless too many wait already.
+func (c *Cache) await(ctx context.Context, s *source, flight <-chan struct{}) error {
 	if flight == nil {
 		return nil
+	}
+	defer c.waiting.Add(-1)
+	defer s.waiting.Add(-1)
+	if all, one := c.waiting.Add(1), s.waiting.Add(1); all > maxWaiting || one > maxWaitingOne {
+		return errBusy
 	}
 	select {
 	case <-flight:
