@@ -43,6 +43,7 @@ var samples = map[string]struct{ value, body string }{
 	"createRole":         {body: `{"name":"new","grants":[]}`},
 	"getRole":            {value: "reader"},
 	"deleteRole":         {value: "reader"},
+	"import":             {body: `{"clients":[{"client_id":"b7","client_name":"imported"}]}`},
 	"listKeys":           {},
 	"rotateKey":          {body: `{"algorithm":"ES256"}`},
 	"revokeKey":          {value: "KEY"},
