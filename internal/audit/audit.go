@@ -29,6 +29,11 @@ type Event struct {
 	Count     int64 // how many refusals this one line stands for; 0 means one
 	// Checkpoint is the signed one, of a KindCheckpoint.
 	Checkpoint string
+
+	// Of a refusal, for whoever asks why:
+	Refusal   string   // the short ID that its answer had
+	Answer    string   // what the caller was told
+	Presented []string // what the request had, "name: value" each, as far as it is no secret
 }
 
 // Kinds of events that the journal writes about itself.

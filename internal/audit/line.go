@@ -18,8 +18,10 @@ const (
 	maxText     = 256
 	maxChecked  = 2048 // scope and audience of a recorded event: they were checked before, and are worth having whole
 	maxAudience = 64
+	// maxPresented is how many things a refusal may tell of what was presented.
+	maxPresented = 24
 	// maxLine is above what the bounds allow: a character takes at most 12 bytes, escaped.
-	maxLine = 12 * (8*maxText + (2+maxAudience)*maxChecked)
+	maxLine = 12 * ((10+maxPresented)*maxText + (2+maxAudience)*maxChecked)
 )
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
@@ -56,23 +58,35 @@ func appendEvent(dst []byte, e *Event, checked int) []byte {
 	dst = appendMember(dst, "request_id", e.RequestID, maxText)
 	dst = appendMember(dst, "remote", e.Remote, maxText)
 	dst = appendMember(dst, "scope", e.Scope, checked)
-	for i, audience := range e.Audience[:min(len(e.Audience), maxAudience)] {
-		if i == 0 {
-			dst = append(dst, `,"audience":[`...)
-		} else {
-			dst = append(dst, ',')
-		}
-		dst = appendText(dst, audience, checked)
-	}
-	if len(e.Audience) > 0 {
-		dst = append(dst, ']')
-	}
+	dst = appendList(dst, "audience", e.Audience[:min(len(e.Audience), maxAudience)], checked)
 	if e.Count > 0 {
 		dst = append(dst, `,"count":`...)
 		dst = strconv.AppendInt(dst, e.Count, 10)
 	}
 	dst = appendMember(dst, "checkpoint", e.Checkpoint, maxChecked)
+	dst = appendMember(dst, "refusal", e.Refusal, maxText)
+	dst = appendMember(dst, "answer", e.Answer, maxText)
+	dst = appendList(dst, "presented", e.Presented[:min(len(e.Presented), maxPresented)], maxText)
 	return append(dst, '}')
+}
+
+// appendList appends a member with a list, if there is anything in it.
+func appendList(dst []byte, name string, values []string, limit int) []byte {
+	if len(values) == 0 {
+		return dst
+	}
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	for i, value := range values {
+		if i == 0 {
+			dst = append(dst, '[')
+		} else {
+			dst = append(dst, ',')
+		}
+		dst = appendText(dst, value, limit)
+	}
+	return append(dst, ']')
 }
 
 func appendMember(dst []byte, name, value string, limit int) []byte {
@@ -126,7 +140,10 @@ type wire struct {
 	Audience  []string `json:"audience"`
 	Count     int64    `json:"count"`
 
-	Checkpoint string `json:"checkpoint"`
+	Checkpoint string   `json:"checkpoint"`
+	Refusal    string   `json:"refusal"`
+	Answer     string   `json:"answer"`
+	Presented  []string `json:"presented"`
 }
 
 // parseLine reads one line, without its end. It takes what appendLine writes and refuses unknown and repeated members.
@@ -147,6 +164,7 @@ func parseLine(line []byte) (Event, link, error) {
 		Time: at, Kind: w.Kind, ClientID: w.ClientID, TokenID: w.TokenID, Reason: w.Reason, RequestID: w.RequestID,
 		Remote: w.Remote, Scope: w.Scope, Audience: w.Audience, Count: w.Count,
 		Checkpoint: w.Checkpoint,
+		Refusal:    w.Refusal, Answer: w.Answer, Presented: w.Presented,
 	}, before, nil
 }
 

@@ -29,7 +29,7 @@ func TestOP13(t *testing.T) {
 		t.Run("OP-13 "+name, func(t *testing.T) {
 			event := Event{
 				Time: noon, Kind: value, ClientID: value, TokenID: value, Reason: value, RequestID: value, Remote: value,
-				Scope: value, Audience: []string{value},
+				Scope: value, Audience: []string{value}, Refusal: value, Answer: value, Presented: []string{value},
 			}
 			line := appendLine(nil, link{}, appendEvent(nil, &event, maxText))
 			for i, c := range line {
@@ -52,7 +52,7 @@ func TestOP13(t *testing.T) {
 			text := string(want[:min(len(want), 256)])
 			cut := Event{
 				Time: noon, Kind: text, ClientID: text, TokenID: text, Reason: text, RequestID: text, Remote: text,
-				Scope: text, Audience: []string{text},
+				Scope: text, Audience: []string{text}, Refusal: text, Answer: text, Presented: []string{text},
 			}
 			if diff := cmp.Diff(cut, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

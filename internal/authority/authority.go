@@ -89,6 +89,7 @@ type Authority struct {
 	failures    *failures
 	uses        *uses
 	slow        *slowSecrets
+	refusals    *lastRefusals
 
 	reading         sync.Mutex                        // held by who reads revocations
 	revocations     atomic.Pointer[revocations]       // of the current Trust
@@ -125,6 +126,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	}
 	a.failures = newFailures(options.Throttle, a.now)
 	a.uses = newUses(a.now)
+	a.refusals = newLastRefusals()
 	a.verifySignature = (*jose.Token).Verify
 	a.slow = newSlowSecrets()
 	a.directory = newDirectory(options.Store, a.now)
@@ -194,18 +196,17 @@ const (
 	eventNotRevoked = "revocation.refused"
 )
 
-// refuse puts down why a request was refused and hands the refusal on. The reason is for the operator alone: the caller
-// hears the error.
-func (a *Authority) refuse(kind string, r *Request, err error) error {
-	event := audit.Event{Time: a.now(), Kind: kind, ClientID: r.claimedClient(), RequestID: r.ID, Remote: r.Remote, Reason: reasonOf(err)}
-	a.journal.Refuse(event)
-	return err
-}
-
 // A reason says why in a word, below an error that does not.
 type reason string
 
 func (r reason) Error() string { return string(r) }
+
+// The words for what has no reason of its own and is no *oauth.Error.
+const (
+	reasonTooMany     = "too_many_failures"
+	reasonUnavailable = "unavailable"
+	reasonError       = "error"
+)
 
 func reasonOf(err error) string {
 	var why reason
@@ -215,11 +216,11 @@ func reasonOf(err error) string {
 	case errors.As(err, &why):
 		return string(why)
 	case errors.As(err, &busy) && busy.TooMany:
-		return "too_many_failures"
+		return reasonTooMany
 	case errors.As(err, &busy):
-		return "unavailable"
+		return reasonUnavailable
 	case errors.As(err, &refusal):
 		return string(refusal.Code)
 	}
-	return "error"
+	return reasonError
 }

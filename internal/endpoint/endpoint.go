@@ -266,7 +266,7 @@ func (e *endpoints) fail(w http.ResponseWriter, r *http.Request, err error) {
 	body := struct {
 		Error       oauth.Code `json:"error"`
 		Description string     `json:"error_description,omitempty"`
-	}{answer.Code, oauth.SafeText(answer.Description)}
+	}{answer.Code, oauth.SafeText(answer.Description) + named(w, err)}
 	if err := write(w, code, body); err != nil {
 		e.log(r, err)
 	}

@@ -120,6 +120,11 @@ func (c *conversation) journaled(t *testing.T, s step, got answer, events []audi
 			have = append(have, strings.TrimSpace(e.Kind+" "+e.Reason+" "+e.ClientID))
 		}
 	}
+	for _, e := range events {
+		if kind, ok := strings.CutSuffix(e.Kind, ".refused"); ok && e.Remote != "192.0.2.1:1" {
+			namesRefusal(t, kind, e, got)
+		}
+	}
 	want := c.event(s, got)
 	for i := range have { // as much of it as the case states
 		if len(want) > i && strings.HasPrefix(have[i]+" ", want[i]+" ") {
