@@ -34,6 +34,8 @@ var routes = []route{
 	{http.MethodPost, "/clients/{client}/secrets", registry.ClientsWrite, 201, "addClientSecret", "Give a client one more secret", on((*api).addClientSecret)},
 	{http.MethodPost, "/clients/{client}/secrets/rotate", registry.ClientsWrite, 201, "rotateClientSecret", "Give a client a new secret, and those that it has an end", on((*api).rotateClientSecret)},
 	{http.MethodDelete, "/clients/{client}/secrets/{secret}", registry.ClientsWrite, 204, "revokeClientSecret", "Take a secret from a client, at once", on((*api).revokeClientSecret)},
+	{http.MethodPost, "/declared/plan", registry.ClientsRead, 200, "planDeclared", "What it would take to make the registry what a file says, and what that would break; also needs resources:read and roles:read for those sections", on((*api).planDeclared)},
+	{http.MethodPost, "/declared/apply", registry.ClientsWrite, 200, "applyDeclared", "Make the registry what a file says, all of it or nothing; also needs resources:write and roles:write for what changes of those", on((*api).applyDeclared)},
 	{http.MethodGet, "/resources", registry.ResourcesRead, 200, "listResources", "List resources", on((*api).listResources)},
 	{http.MethodPost, "/resources", registry.ResourcesWrite, 201, "createResource", "Register a resource", on((*api).createResource)},
 	{http.MethodGet, "/resources/{id}", registry.ResourcesRead, 200, "getResource", "Look at a resource", on((*api).resource)},
@@ -53,7 +55,7 @@ func (r route) pattern() string { return r.method + " " + Prefix + r.path }
 
 func (r route) operation() huma.Operation {
 	return huma.Operation{
-		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, DefaultStatus: r.status, MaxBodyBytes: maxBody + 1,
+		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, DefaultStatus: r.status, MaxBodyBytes: bodyLimit(r.id) + 1,
 		Description: "Needs the scope `" + r.scope + "`.", Security: []map[string][]string{{"token": {r.scope}}},
 	}
 }

@@ -25,7 +25,7 @@ type front struct {
 }
 
 // maxAdminBody bounds a request to the admin API (SECURITY, section 5).
-const maxAdminBody = 1 << 20
+const maxAdminBody = adminapi.MaxDeclaredBody
 
 // public is the order of things on the listeners of the OAuth endpoints. A request has a name before anything can be logged about it, and
 // is refused as early as can be told; it counts as being answered only when all of it is here.
