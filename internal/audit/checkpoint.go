@@ -145,6 +145,23 @@ func parseCheckpoint(text string) (c checkpoint, err error) {
 	return c, nil
 }
 
+// Signed is what a signed checkpoint says to who keeps it.
+type Signed struct {
+	Journal string
+	Time    time.Time
+	History History
+}
+
+// ReadCheckpoint reads a signed checkpoint, of any journal, whose signature must be good under one of the keys, as Known has them.
+func ReadCheckpoint(signed string, keys []string) (Signed, error) {
+	list, err := verifiers(keys)
+	if err != nil {
+		return Signed{}, err
+	}
+	c, err := openCheckpoint(signed, list)
+	return Signed{c.journal, c.time, c.history}, err
+}
+
 // verifiers returns what checks signatures of any of the keys; nil without keys.
 func verifiers(keys []string) (note.Verifiers, error) {
 	if len(keys) == 0 {

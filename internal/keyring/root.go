@@ -100,8 +100,11 @@ func newEnvelope(root []byte) (envelope, error) {
 }
 
 // derive returns 32 bytes for a purpose that is not the envelope's own, whatever its name.
-func (e envelope) derive(purpose string) []byte {
-	key, err := hkdf.Key(sha256.New, e.root, nil, "writ derived key: "+purpose, 32)
+func (e envelope) derive(purpose string) []byte { return Derive(e.root, purpose) }
+
+// Derive is Ring.Derive for whoever has the root key and no ring.
+func Derive(root []byte, purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, root, nil, "writ derived key: "+purpose, 32)
 	if err != nil {
 		panic(err) // only for more bytes than HKDF has
 	}

@@ -195,15 +195,26 @@ func (s *Server) firstKey(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) openJournal(context.Context) error {
-	journal, err := audit.Open(filepath.Join(s.config.Data, "audit"), audit.Options{Now: s.now})
+func (s *Server) openJournal(ctx context.Context) error {
+	signer, err := audit.NewSigner(s.ring.Derive(checkpointPurpose))
+	if err != nil {
+		return err
+	}
+	journal, err := audit.Open(s.config.journal(), audit.Options{
+		Now: s.now, Signer: signer, Kept: func(name string) (string, error) { return keptCheckpoint(ctx, s.store, name) },
+	})
 	if err != nil {
 		return err
 	}
 	s.journal = journal
 	s.opened = append(s.opened, journal)
+	s.anchor = &anchor{journal: journal, store: s.store, now: s.now, logger: s.logger}
+	s.logger.Info("the journal's checkpoints are signed", "journal", journal.Name(), "key", signer.Key())
 	return nil
 }
+
+// journal returns the directory of the journal.
+func (c Config) journal() string { return filepath.Join(c.Data, "audit") }
 
 func (s *Server) openRegistry(ctx context.Context) error {
 	changes := s.store

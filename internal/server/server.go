@@ -48,6 +48,7 @@ type Server struct {
 	mtls          *listener // for client certificates; nil without
 	trust         *trust    // nil without authorities of client certificates
 	uses          *uses
+	anchor        *anchor
 	loops         []loop
 
 	panics   atomic.Int64
@@ -152,7 +153,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stopWork()
 	work.Wait()
-	s.keepLastUses(context.WithoutCancel(ctx))
+	s.keepLast(context.WithoutCancel(ctx))
 	s.logger.Info("stopped")
 	return err
 }
@@ -172,10 +173,13 @@ func (s *Server) stop(ctx context.Context) {
 	}
 }
 
-// keepLastUses writes down the uses of credentials that the loop did not come to.
-func (s *Server) keepLastUses(ctx context.Context) {
+// keepLast writes down what the loops did not come to: the uses of credentials, and how far the journal went.
+func (s *Server) keepLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	if err := s.anchor.step(ctx); err != nil {
+		s.logger.Warn("the journal's last checkpoint was not kept", "error", err)
+	}
 	if err := s.uses.flush(ctx); err != nil {
 		s.logger.Warn("the last uses of credentials were not kept", "error", err)
 	}
@@ -206,6 +210,7 @@ func (s *Server) background() []loop {
 			return s.authority.UpgradeSecrets(ctx, s.registry.ReplaceHashes)
 		}},
 		{name: "count of imported secrets", every: 5 * time.Minute, timeout: time.Minute, step: s.authority.Census},
+		{name: "checkpoint", every: time.Minute, timeout: 30 * time.Second, step: s.anchor.step},
 		{name: "sweep", every: time.Minute, timeout: 30 * time.Second, step: func(ctx context.Context) error {
 			_, err := s.store.Sweep(ctx, s.now().Add(-sweepLag))
 			return err
