@@ -49,6 +49,7 @@ type Server struct {
 	trust         *trust    // nil without authorities of client certificates
 	uses          *uses
 	anchor        *anchor
+	told          told // which expiries; the loop's alone
 	loops         []loop
 
 	panics   atomic.Int64
@@ -219,6 +220,7 @@ func (s *Server) background() []loop {
 			_, err := s.registry.Sweep(ctx)
 			return err
 		}},
+		{name: "coming expiries", every: time.Hour, timeout: time.Minute, step: s.tellExpiring},
 	}
 	for _, l := range s.listeners() {
 		if l.certificate != nil {

@@ -1,0 +1,62 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+)
+
+// An Expiry is a secret or a key of a client that comes to its end, without what it is.
+type Expiry struct {
+	ClientID, ClientName string
+	Kind                 string // "secret" or "key"
+	ID                   string
+	Expires              time.Time
+	LastUse
+}
+
+// Expiring calls tell for every secret and key that expires within a time from now, but for those of clients that are
+// suspended, and for secrets that were rotated out and that nobody uses any more: they end as they should. It is background
+// work of the server.
+func (r *Registry) Expiring(ctx context.Context, within time.Duration, tell func(Expiry)) error {
+	now := r.moment()
+	soon := func(expires time.Time) bool { return expires.After(now) && !expires.After(now.Add(within)) }
+	err := each(ctx, r.store.Clients(), func(client store.Client) error {
+		found := expiringOf(client, soon)
+		if len(found) == 0 || client.Suspended {
+			return nil
+		}
+		uses, err := r.store.Uses(ctx, client.ID)
+		if err != nil {
+			return err
+		}
+		for _, secret := range client.Secrets {
+			if !secret.Rotated.IsZero() && !stillUsed(&secret, uses, now) {
+				delete(found, secret.ID)
+			}
+		}
+		for _, expiry := range found {
+			expiry.LastUse = lastUse(uses, expiry.ID, time.Time{})
+			tell(expiry)
+		}
+		return nil
+	})
+	return wrap(err)
+}
+
+// expiringOf returns the secrets and keys of a client that expire soon, by their IDs.
+func expiringOf(client store.Client, soon func(time.Time) bool) map[string]Expiry {
+	found := map[string]Expiry{}
+	for _, secret := range client.Secrets {
+		if soon(secret.Expires) {
+			found[secret.ID] = Expiry{ClientID: client.ID, ClientName: client.Name, Kind: "secret", ID: secret.ID, Expires: secret.Expires}
+		}
+	}
+	for _, key := range client.Keys {
+		if soon(key.Expires) {
+			found[key.ID] = Expiry{ClientID: client.ID, ClientName: client.Name, Kind: "key", ID: key.ID, Expires: key.Expires}
+		}
+	}
+	return found
+}
