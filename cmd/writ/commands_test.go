@@ -25,6 +25,7 @@ var noJSON = map[string]string{
 	"writ role":          "prints help",
 	"writ key":           "prints help",
 	"writ config":        "prints help",
+	"writ import":        "prints help",
 }
 
 // TestCommands walks the tree: what PRODUCT.md promises of every command.
