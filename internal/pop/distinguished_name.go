@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -224,7 +225,13 @@ func (one attribute) equals(other attribute) bool {
 		return bytes.Equal(one.der, other.der)
 	}
 	if withoutCase[one.kind] {
-		return strings.EqualFold(one.text, other.text)
+		return equalWithoutCase(one.text, other.text)
 	}
 	return one.text == other.text
+}
+
+// equalWithoutCase compares letters by both of their cases. What strings.EqualFold takes for one letter may look like one
+// and be another to whoever issues certificates: the Kelvin sign and k, the long s and s.
+func equalWithoutCase(a, b string) bool {
+	return strings.Map(unicode.ToLower, a) == strings.Map(unicode.ToLower, b) && strings.Map(unicode.ToUpper, a) == strings.Map(unicode.ToUpper, b)
 }
