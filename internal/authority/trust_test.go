@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"sync"
@@ -36,10 +37,10 @@ func TestChainOfAStranger(t *testing.T) {
 	_, err := chain[0].Verify(x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: intermediates(chain[1:]), CurrentTime: start,
 	})
-	if _, plain := err.(x509.UnknownAuthorityError); !plain { //nolint:errorlint // x509 does not wrap it
+	if _, plain := errors.AsType[x509.UnknownAuthorityError](err); !plain {
 		t.Errorf("got %v, want an end after a few signatures", err)
 	}
-	if _, plain := allOf(chain).(x509.UnknownAuthorityError); plain { //nolint:errorlint // as above
+	if _, plain := errors.AsType[x509.UnknownAuthorityError](allOf(chain)); plain {
 		t.Error("x509 needs no bound any more")
 	}
 }
