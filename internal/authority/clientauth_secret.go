@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 
 	"github.com/writ-auth/writ/internal/store"
 )
@@ -28,7 +29,7 @@ func proveSecret(ctx context.Context, a *Authority, client *client, presented cr
 	}
 	hash := store.HashSecret(secret)
 	id, why := a.proveOne(client, func(known store.Secret) bool { return sameText(known.Hash, hash) && secret != "" })
-	if why != reasonWrongSecret || secret == "" {
+	if !errors.Is(why, reasonWrongSecret) || secret == "" {
 		return id, why
 	}
 	return a.proveOne(client, func(known store.Secret) bool { return isSlow(known) && a.slow.verify(ctx, known, secret, run) })

@@ -202,7 +202,7 @@ const maxUpgrades = 20
 
 // UpgradeSecrets hands hashes of ours to replace, for secrets that were good and have another's: a fast one for what was
 // generated, a slow one for what could be guessed. replace must change only what is still the same. If it fails, they are
-// handed out again by the next call. It is background work, a few times a minute; one goroutine at a time may do it.
+// handed out again by the next call. It is background work, a few times a minute.
 func (a *Authority) UpgradeSecrets(ctx context.Context, replace func(context.Context, []store.SecretChange) error) error {
 	s := a.slow
 	taken := s.take()

@@ -137,7 +137,7 @@ func (p *plan) hydraGrants(c hydraClient) (grants, error) {
 		return nil, nil
 	}
 	var allowed grants
-	for _, scope := range strings.Fields(c.Scope) {
+	for scope := range strings.FieldsSeq(c.Scope) {
 		if scope == "openid" || scope == "offline" || scope == "offline_access" {
 			p.report("client", c.id(), Lost, "the scope %s is for users", scope)
 			continue
