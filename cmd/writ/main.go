@@ -100,7 +100,7 @@ Exit codes: 0 done, 1 failed, 2 put wrongly.`,
 	add("registry", newClient(), newResource(), newRole(), newKey(), newImport())
 	add("use", newToken(), newCurl())
 	help := newHelp()
-	add("operate", newConfig(), newMigrate(), newVersion(), newCompletion(), help)
+	add("operate", newConfig(), newExplain(), newMigrate(), newVersion(), newCompletion(), help)
 	root.SetHelpCommand(help)
 	return root
 }

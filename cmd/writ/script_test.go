@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "ready": ready, "source": source, "json": checkJSON, "mode": checkMode, "freeports": freePorts, "edit": edit, "pki": pki, "assertion": assertion, "until": until,
+			"exits": exits, "ready": ready, "source": source, "json": checkJSON, "mode": checkMode, "freeports": freePorts, "edit": edit, "pki": pki, "assertion": assertion, "until": until, "refusal": refusal,
 		},
 	})
 }
@@ -78,6 +78,15 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		time.Sleep(100 * time.Millisecond) // for another process
 	}
+}
+
+// refusal puts the ID of the refusal that standard error told of into REFUSAL.
+func refusal(ts *testscript.TestScript, _ bool, _ []string) {
+	found := regexp.MustCompile(`\(refusal ([0-9a-z]{10})\)`).FindStringSubmatch(ts.ReadFile("stderr"))
+	if found == nil {
+		ts.Fatalf("standard error tells of no refusal")
+	}
+	ts.Setenv("REFUSAL", found[1])
 }
 
 // ready FILE waits until the server answers that an env file or an operator's credential names, and its demo API if it

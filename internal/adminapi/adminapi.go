@@ -37,6 +37,8 @@ const maxBody = 1 << 20
 // Options of the API. The zero value works.
 type Options struct {
 	Logger *slog.Logger // hears why a request could not be answered; nothing is logged when nil
+	// Explain tells why a request was refused; its error for an ID that it does not know is NoRefusal. nil: nothing is known.
+	Explain func(ctx context.Context, id string) (Explanation, error)
 }
 
 // New returns the handler of all paths below Prefix. It wants every request as it came: a mux in front of it must not
@@ -59,13 +61,14 @@ type api struct {
 	registry  *registry.Registry
 	verifier  *resource.Verifier
 	logger    *slog.Logger
+	explains  func(ctx context.Context, id string) (Explanation, error)
 	huma      huma.API
 	mux       *http.ServeMux
 	challenge string // without a scheme
 }
 
 func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options) *api {
-	a := &api{registry: reg, verifier: verifier, logger: options.Logger, mux: http.NewServeMux()}
+	a := &api{registry: reg, verifier: verifier, logger: options.Logger, explains: options.Explain, mux: http.NewServeMux()}
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
 	}

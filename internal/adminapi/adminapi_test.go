@@ -55,7 +55,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.handler = New(b.registry, b.verifier(), Options{Logger: slog.New(slog.NewTextHandler(b.log, nil))})
+	b.handler = New(b.registry, b.verifier(), Options{Logger: slog.New(slog.NewTextHandler(b.log, nil)), Explain: explainOne})
 	return b
 }
 

@@ -46,6 +46,7 @@ var samples = map[string]struct{ value, body string }{
 	"getRole":            {value: "reader"},
 	"deleteRole":         {value: "reader"},
 	"import":             {body: `{"clients":[{"client_id":"b7","client_name":"imported"}]}`},
+	"explainRefusal":     {value: "7k3m9x2qpt"},
 	"listKeys":           {},
 	"rotateKey":          {body: `{"algorithm":"ES256"}`},
 	"revokeKey":          {value: "KEY"},

@@ -45,6 +45,7 @@ var routes = []route{
 	{http.MethodGet, "/roles/{name}", registry.RolesRead, 200, "getRole", "Look at a role", on((*api).role)},
 	{http.MethodDelete, "/roles/{name}", registry.RolesWrite, 204, "deleteRole", "Delete a role that no client has", on((*api).deleteRole)},
 	{http.MethodPost, "/import", registry.ClientsWrite, 200, "import", "Take over clients, roles and resources of another server: all of it, or nothing", on((*api).importAll)},
+	{http.MethodGet, "/refusals/{id}", registry.ClientsRead, 200, "explainRefusal", "Tell why a request was refused, by the ID in its answer", on((*api).explain)},
 	{http.MethodGet, "/keys", registry.KeysRead, 200, "listKeys", "List signing keys", on((*api).listKeys)},
 	{http.MethodPost, "/keys/rotate", registry.KeysRotate, 201, "rotateKey", "Announce a new key, or let it sign at once", on((*api).rotateKey)},
 	{http.MethodPost, "/keys/{id}/revoke", registry.KeysRotate, 204, "revokeKey", "Withdraw a key at once: its tokens are dead", on((*api).revokeKey)},

@@ -40,7 +40,7 @@ func (s *Server) handle(context.Context) error {
 	}))
 
 	s.handleMTLS()
-	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger})
+	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger, Explain: s.explain})
 	s.admin.http.Handler = f.admin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/"):

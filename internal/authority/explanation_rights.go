@@ -1,0 +1,88 @@
+package authority
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/writ-auth/writ/oauth"
+)
+
+// tellRights tells what the client may have, and what of it the request missed.
+func tellRights(e *Explanation, known *client) {
+	e.Registered["grant types"] = strings.Join(known.GrantTypes, " ")
+	for uri, of := range known.grants {
+		text := "may have " + of.scopes.String()
+		if len(of.defaults) == 0 {
+			text += ", no default"
+		}
+		e.Registered[uri] = text
+	}
+	var asked []string
+	if resource := e.Presented["resource"]; resource != "" {
+		asked = strings.Fields(resource)
+	}
+	switch e.Reason {
+	case string(oauth.InvalidTarget):
+		diagnoseTarget(e, known, asked)
+	case string(oauth.InvalidScope):
+		diagnoseScope(e, known, asked)
+	}
+}
+
+// diagnoseTarget says which resource was meant, perhaps: most are missed by a slash or a capital.
+func diagnoseTarget(e *Explanation, known *client, asked []string) {
+	granted := slices.Sorted(maps.Keys(known.grants))
+	if len(granted) == 0 {
+		e.Remedy = "a grant or a role: the client has been granted no resource"
+		return
+	}
+	if len(asked) == 0 {
+		e.Remedy = "resource=" + strings.Join(granted, ", or resource=")
+		return
+	}
+	plain := func(uri string) string { return strings.ToLower(strings.TrimSuffix(uri, "/")) }
+	for _, uri := range asked {
+		if known.grants[uri] != nil {
+			continue
+		}
+		e.Remedy = uri + " is not granted to it; it may ask for " + strings.Join(granted, ", ")
+		for _, other := range granted {
+			if plain(other) == plain(uri) {
+				e.Remedy = "resource=" + other + ", letter by letter"
+			}
+		}
+		return
+	}
+	e.Remedy = "one request for each resource"
+}
+
+// diagnoseScope says which scope is missing, and where.
+func diagnoseScope(e *Explanation, known *client, asked []string) {
+	audience := asked
+	if len(audience) == 0 {
+		audience = slices.Sorted(maps.Keys(known.grants))
+	}
+	scope := strings.Fields(e.Presented["scope"])
+	if len(scope) == 0 {
+		e.Remedy = "scopes by name: the client has no default scopes"
+		return
+	}
+	for _, uri := range audience {
+		of := known.grants[uri]
+		if of == nil {
+			return
+		}
+		for _, name := range scope {
+			switch {
+			case !knows(of.resource, name):
+				e.Remedy = "the resource " + uri + " has no scope " + name + "; the client may have " + of.scopes.String() + " there"
+				e.Commands = append(e.Commands, "writ resource show "+uri)
+				return
+			case !of.scopes.Has(name):
+				e.Remedy = "the scope " + name + " of " + uri + ", granted to the client by itself or by a role; it may have " + of.scopes.String() + " there"
+				return
+			}
+		}
+	}
+}
