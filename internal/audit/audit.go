@@ -71,6 +71,16 @@ type Options struct {
 	Kept func(journal string) (signed string, err error)
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
+	// Observe hears of each attempt to write, when its callers have been told; nil: nobody does. It must not call the journal.
+	Observe func(Commit)
+}
+
+// A Commit is one attempt to make a group of events durable.
+type Commit struct {
+	Events  int
+	Counted int64         // refusals that some of the events stand for, where they have a number in place of a line each
+	Took    time.Duration // to write and fsync
+	Err     error
 }
 
 func (o Options) withDefaults() Options {

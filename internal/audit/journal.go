@@ -319,13 +319,27 @@ func (j *Journal) commit() {
 	}
 	lines, last := j.lines(notes, b)
 	var err error
+	began := time.Now()
 	if len(lines) > 0 {
 		err = j.storage.commit(lines)
 	}
+	took := time.Since(began)
 	if err == nil {
 		j.last, j.notes = last, nil
 	}
+	seen := Commit{Events: len(notes) + len(b.ends), Counted: b.counted(), Took: took, Err: err}
 	j.settle(b, told, err)
+	if j.options.Observe != nil && len(lines) > 0 {
+		j.options.Observe(seen)
+	}
+}
+
+// counted returns how many refusals the events stand for that have a number in them.
+func (b *batch) counted() (n int64) {
+	for _, event := range b.refused {
+		n += event.Count
+	}
+	return n
 }
 
 // lines returns notes and batch as chained lines, and the link of the last one.

@@ -58,6 +58,49 @@ func TestFloodIsCounted(t *testing.T) {
 	})
 }
 
+func TestObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []Commit
+		options := Options{RefusalsPerSecond: 1, RefusalInterval: 10 * time.Second, Observe: func(c Commit) { seen = append(seen, c) }}
+		j := start(&memory{}, found{}, options.withDefaults())
+		for range 110 { // ten have a line each
+			j.Refuse(Event{Kind: "token.refused", Reason: "wrong_secret"})
+		}
+		record(t, j, Event{Kind: "token.issued"})
+		time.Sleep(11 * time.Second)
+		closeJournal(t, j)
+		events, counted := 0, int64(0)
+		for _, c := range seen {
+			events, counted = events+c.Events, counted+c.Counted
+			if c.Err != nil {
+				t.Errorf("got %v", c.Err)
+			}
+		}
+		if events != 12 || counted != 100 {
+			t.Errorf("%d events, of which %d refusals were counted; want 12 and 100", events, counted)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		failed := 0
+		disk := &failingStorage{}
+		disk.fails.Store(true)
+		j := start(disk, found{}, Options{Observe: func(c Commit) {
+			if c.Err != nil {
+				failed++
+			}
+		}}.withDefaults())
+		if err := j.Record(t.Context(), Event{Kind: "token.issued"}); err == nil {
+			t.Error("recorded on a disk that fails")
+		}
+		synctest.Wait()
+		if failed == 0 {
+			t.Error("nobody heard of the failure")
+		}
+		disk.fails.Store(false)
+		closeJournal(t, j)
+	})
+}
+
 func TestFloodForADayIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &memory{}
