@@ -96,6 +96,7 @@ func (a *Authority) admit(ctx context.Context, r *Request, known *client, presen
 		}
 	}
 	a.uses.note(known.ID, by.credential, r.Remote)
+	r.Outcome.Method = by.method
 	return known, nil
 }
 

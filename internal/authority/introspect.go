@@ -59,6 +59,7 @@ func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspe
 	if err != nil {
 		return nil, nil, err
 	}
+	r.Outcome.Result = ResultInactive
 	claims, err := a.decode(token)
 	if err != nil || !concerns(claims, caller) {
 		return &oauth.Introspection{}, caller, nil
@@ -74,6 +75,7 @@ func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspe
 	if !active {
 		return &oauth.Introspection{}, caller, nil
 	}
+	r.Outcome.Result = ResultActive
 	return &oauth.Introspection{
 		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, TokenType: confirmation.TokenType(),
 		Expires: int64(claims.Expires), IssuedAt: int64(claims.IssuedAt), Subject: claims.Subject,

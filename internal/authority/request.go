@@ -24,6 +24,8 @@ type Request struct {
 	Remote    string // address of the caller, for the journal and the throttle
 	ID        string // request ID, for the journal
 	Malformed error  // why the form could not be read, if so: it is refused with that, and in the journal as any other
+
+	Outcome Outcome // what came of it: filled in by the Authority
 }
 
 // A Form holds the parameters of a request body. Only "resource" may have several values.

@@ -31,6 +31,7 @@ func (a *Authority) revoke(ctx context.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
+	r.Outcome.Result = ResultUnchanged
 	claims, err := a.decode(token)
 	if err != nil {
 		return nil // an unknown token is as good as revoked (RFC 7009, 2.2)
@@ -55,5 +56,6 @@ func (a *Authority) revoke(ctx context.Context, r *Request) error {
 	if err := a.journal.Record(ctx, event); err != nil {
 		return unavailable(err)
 	}
+	r.Outcome.Result = ResultRevoked
 	return nil
 }

@@ -80,6 +80,7 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 		return nil, oauth.Errorf(oauth.InvalidTarget, "tokens for this resource are signed in a way that the profile of this server does not allow")
 	}
 	authorization.Confirmation = confirmation
+	r.Outcome.Grant = grantType
 	return a.mint(ctx, r, authorization)
 }
 
@@ -103,6 +104,7 @@ func (a *Authority) mint(ctx context.Context, r *Request, authorization *Authori
 	if err := a.journal.Record(ctx, event); err != nil {
 		return nil, unavailable(err)
 	}
+	r.Outcome.issued(authorization)
 	return &oauth.TokenResponse{
 		AccessToken: token,
 		TokenType:   authorization.Confirmation.TokenType(),

@@ -33,6 +33,9 @@ type Options struct {
 	// Certificates returns the chain whose first key the client has proved to hold; nil means that there never is one. An
 	// error means that it cannot be told which: such a request is refused as invalid_client.
 	Certificates func(r *http.Request) ([]*x509.Certificate, error)
+	// Observe hears what came of each request that the authority decided about, and the error if it was refused. path is one
+	// of authority.PathToken, PathIntrospect and PathRevoke. nil: nobody does. It is called by many goroutines at once.
+	Observe func(path string, outcome authority.Outcome, err error)
 }
 
 // JWKSMaxAge is how long the key set may be cached. A key is announced for longer than that before it signs.
@@ -121,6 +124,12 @@ func (e *endpoints) request(w http.ResponseWriter, r *http.Request, path string)
 	return request
 }
 
+func (e *endpoints) observe(path string, request *authority.Request, err error) {
+	if e.options.Observe != nil {
+		e.options.Observe(path, request.Outcome, err)
+	}
+}
+
 func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
 	request := e.request(w, r, authority.PathToken)
 	// Whoever sends proofs hears of the next nonce before the last one is refused (RFC 9449, 8.2). There is no CORS here, so
@@ -129,6 +138,7 @@ func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("DPoP-Nonce", nonce)
 	}
 	answer, err := e.authority.Token(r.Context(), request)
+	e.observe(authority.PathToken, request, err)
 	if err != nil {
 		return err
 	}
@@ -142,12 +152,14 @@ func (e *endpoints) introspect(w http.ResponseWriter, r *http.Request) error {
 	request := e.request(w, r, authority.PathIntrospect)
 	if !accepts(r, mediaSignedIntrospection) {
 		answer, err := e.authority.Introspect(r.Context(), request)
+		e.observe(authority.PathIntrospect, request, err)
 		if err != nil {
 			return err
 		}
 		return write(w, http.StatusOK, answer)
 	}
 	signed, err := e.authority.IntrospectSigned(r.Context(), request)
+	e.observe(authority.PathIntrospect, request, err)
 	if err != nil {
 		return err
 	}
@@ -157,7 +169,10 @@ func (e *endpoints) introspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *endpoints) revoke(w http.ResponseWriter, r *http.Request) error {
-	if err := e.authority.Revoke(r.Context(), e.request(w, r, authority.PathRevoke)); err != nil {
+	request := e.request(w, r, authority.PathRevoke)
+	err := e.authority.Revoke(r.Context(), request)
+	e.observe(authority.PathRevoke, request, err)
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Length", "0")
