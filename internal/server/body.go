@@ -101,8 +101,8 @@ func (in *intake) read(body io.Reader, announced int64, limit Size) ([]byte, err
 // receive takes in the whole body before the request counts as being answered, so that callers who send a byte a second
 // hold a connection and some of the budget and nothing else. Whether a body is too large, or never came, a handler finds out
 // when it reads, in its own order of checks. Only what no handler could use is refused here, and not read at all: a body
-// where none belongs, and one that there is no memory for. takes says which requests may have one.
-func receive(limit Size, budget *budget, takes func(*http.Request) bool) middleware {
+// where none belongs, and one that there is no memory for, which refused hears of. takes says which requests may have one.
+func receive(limit Size, budget *budget, takes func(*http.Request) bool, refused func()) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
@@ -124,6 +124,7 @@ func receive(limit Size, budget *budget, takes func(*http.Request) bool) middlew
 			defer in.end()
 			body := takeIn(w, r, in, limit)
 			if errors.Is(body.err, errBudget) {
+				refused()
 				leaveUnread(w, r)
 				w.Header().Set("Retry-After", "1")
 				refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")

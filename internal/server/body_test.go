@@ -19,7 +19,7 @@ import (
 func TestReceive(t *testing.T) {
 	var n int
 	var err error
-	handler := receive(10, newBudget(Default().Limits, 10), anything)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	handler := receive(10, newBudget(Default().Limits, 10), anything, func() {})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var body []byte
 		body, err = io.ReadAll(r.Body)
 		n = len(body)

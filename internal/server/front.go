@@ -22,6 +22,8 @@ type front struct {
 	panics   *atomic.Int64
 	draining *atomic.Bool
 	forms    func(*http.Request) bool // which requests may have a body
+	traffic  *traffic                 // counts the requests; nil in tests
+	full     *decisionMetrics         // counts those that there was no room for; nil in tests
 }
 
 // maxAdminBody bounds a request to the admin API (SECURITY, section 5).
@@ -31,15 +33,17 @@ const maxAdminBody = adminapi.MaxDeclaredBody
 // is refused as early as can be told; it counts as being answered only when all of it is here.
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
-		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
-		admit(f.proxies), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms), bound(f.limits.InFlight))
+		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining, f.traffic), recoverPanics(f.logger, f.panics), hsts,
+		admit(f.proxies), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms, f.full.full(causeBodies)),
+		bound(f.limits.InFlight, f.full.full(causeInFlight)))
 }
 
 // admin is the same for the admin listener, which no proxy stands in front of.
 func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
-		meter(maxAdminBody), identify(proxies{}, f.logger), logAccess(f.logger, f.draining), recoverPanics(f.logger, f.panics), hsts,
-		boundHeader, stripCertificates(nil), plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI), bound(f.limits.InFlight))
+		meter(maxAdminBody), identify(proxies{}, f.logger), logAccess(f.logger, f.draining, f.traffic), recoverPanics(f.logger, f.panics), hsts,
+		boundHeader, stripCertificates(nil), plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI, f.full.full(causeBodies)),
+		bound(f.limits.InFlight, f.full.full(causeInFlight)))
 }
 
 // inAdminAPI tells the only requests on the admin listener that may have a body.

@@ -23,6 +23,8 @@ type gate struct {
 	many  func(netip.Addr) bool // addresses that many callers come from: they have no share, only the whole
 
 	waiting atomic.Int32 // calls of Accept that have a connection and no slot for it
+	refused atomic.Int64 // connections from an address that has its share
+	evicted atomic.Int64 // connections that were closed for others
 
 	mu      sync.Mutex
 	room    *sync.Cond // on mu: a slot is free, a connection is idle, or the gate is closed
@@ -81,6 +83,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if !errors.Is(err, errShare) {
 			return nil, err
 		}
+		g.refused.Add(1)
 	}
 }
 
@@ -114,6 +117,13 @@ func (g *gate) admit(connection net.Conn) (*metered, error) {
 	return m, nil
 }
 
+// connections returns how many are open.
+func (g *gate) connections() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.open
+}
+
 // shed closes one connection that has no request.
 func (g *gate) shed() {
 	g.mu.Lock()
@@ -127,6 +137,7 @@ func (g *gate) evict(m *metered) bool {
 		return false
 	}
 	g.forget(m)
+	g.evicted.Add(1)
 	_ = m.Conn.Close() // its reader finds out and cleans up
 	return true
 }

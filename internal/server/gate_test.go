@@ -354,6 +354,7 @@ func TestR26Share(t *testing.T) {
 				t.Fatal("R26 the address has more than its share")
 			}
 		}
+		until(t, "all of them are counted", func() bool { return c.listener.refused.Load() == 2*crowdSlots })
 		for range crowdSlots {
 			c.visit(t, elsewhere).served(t, "a caller from elsewhere")
 		}

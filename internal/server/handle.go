@@ -24,12 +24,13 @@ func (s *Server) handle(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.public.traffic, s.admin.traffic = s.metrics.traffic.public(s.issuer, s.issuer), s.metrics.traffic.private()
 	f := front{
 		proxies: s.config.proxies(),
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
-		forms: formsOf(s.issuer),
+		forms: formsOf(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions,
 	}
-	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID})
+	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe})
 	metadata := verifier.MetadataHandler()
 	s.public.http.Handler = f.public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == verifier.MetadataPath() {
@@ -40,6 +41,7 @@ func (s *Server) handle(context.Context) error {
 	}))
 
 	s.handleMTLS()
+	f.traffic = s.admin.traffic
 	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger, Explain: s.explain})
 	s.admin.http.Handler = f.admin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -51,6 +53,8 @@ func (s *Server) handle(context.Context) error {
 			getOnly(w, r, s.alive)
 		case r.URL.Path == "/readyz":
 			getOnly(w, r, s.ready)
+		case r.URL.Path == pathMetrics:
+			getOnly(w, r, s.handleMetrics)
 		default:
 			refuse(w, http.StatusNotFound, "not_found", "there is nothing here")
 		}
@@ -90,13 +94,14 @@ func (s *Server) handleMTLS() {
 		return
 	}
 	from := s.config.MTLS.ClientCertFrom
+	s.mtls.traffic = s.metrics.traffic.public(s.issuer, s.mtlsURL)
 	f := front{
 		proxies: s.config.mtlsProxies(), chains: from,
 		limits: s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
-		forms: formsOf(s.mtlsURL),
+		forms: formsOf(s.mtlsURL), traffic: s.mtls.traffic, full: s.metrics.decisions,
 	}
 	s.mtls.http.Handler = f.public(endpoint.New(s.authority, endpoint.Options{
-		Logger: s.logger, RequestID: RequestID, Base: s.mtlsURL, Certificates: certificatesFrom(from),
+		Logger: s.logger, RequestID: RequestID, Base: s.mtlsURL, Certificates: certificatesFrom(from), Observe: s.metrics.decisions.observe,
 	}))
 }
 
@@ -128,6 +133,11 @@ const missedPolls = 2 * time.Second
 // every node away at once would make an outage of it: then the answer is 200 with the status degraded. Without the journal
 // no token leaves.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	h, status := s.health()
+	answerHealth(w, status, h)
+}
+
+func (s *Server) health() (health, int) {
 	h, status := health{Status: "ok", Store: "ok", Audit: "ok"}, http.StatusOK
 	away := s.now().Sub(time.Unix(0, s.polled.Load()))
 	if away > missedPolls {
@@ -142,7 +152,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	if s.draining.Load() {
 		h.Status, status = "stopping", http.StatusServiceUnavailable
 	}
-	answerHealth(w, status, h)
+	return h, status
 }
 
 func answerHealth(w http.ResponseWriter, status int, h health) {

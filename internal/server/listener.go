@@ -13,6 +13,7 @@ type listener struct {
 	*gate
 	http        *http.Server
 	certificate *certificate // nil for plain HTTP
+	traffic     *traffic     // on it; set with the handler
 }
 
 // bind takes the address. Connections wait from now on and are served by serve. from says which addresses bring many callers.

@@ -113,20 +113,24 @@ func (r *recorder) Write(data []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// logAccess writes a line for each request: never the query string, the body or a header that can hold a credential.
-func logAccess(logger *slog.Logger, draining *atomic.Bool) middleware {
+// logAccess counts each request and writes a line about it: never the query string, the body or a header that can hold a
+// credential.
+func logAccess(logger *slog.Logger, draining *atomic.Bool, count *traffic) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
+			count.begin()
 			rec := &recorder{ResponseWriter: w, draining: draining, over: meterOf(r)}
 			defer func() { // also when the connection is torn down by a panic
+				took := time.Since(start)
+				count.end(r, rec.status, took)
 				level := slog.LevelInfo
 				if rec.status >= http.StatusInternalServerError {
 					level = slog.LevelError
 				}
 				logger.LogAttrs(r.Context(), level, "request",
 					slog.String("request_id", RequestID(r)), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-					slog.Int("status", rec.status), slog.Int64("bytes", rec.written), slog.Int64("micros", time.Since(start).Microseconds()),
+					slog.Int("status", rec.status), slog.Int64("bytes", rec.written), slog.Int64("micros", took.Microseconds()),
 					slog.String("remote", r.RemoteAddr), slog.String("protocol", r.Proto), slog.String("user_agent", r.UserAgent()))
 			}()
 			next.ServeHTTP(rec, r)
@@ -238,8 +242,8 @@ func plainPaths(escapesBehind string) middleware {
 }
 
 // bound answers at most n requests at once. The others are told so at once instead of waiting: a queue without an end only
-// makes everyone late.
-func bound(n int) middleware {
+// makes everyone late. refused hears of each of them.
+func bound(n int, refused func()) middleware {
 	slots := make(chan struct{}, n)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -248,6 +252,7 @@ func bound(n int) middleware {
 				defer func() { <-slots }()
 				next.ServeHTTP(w, r)
 			default:
+				refused()
 				w.Header().Set("Retry-After", "1")
 				refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")
 			}

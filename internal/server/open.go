@@ -140,6 +140,9 @@ func (s *Server) openStore(ctx context.Context) error {
 		return err
 	}
 	s.store = opened
+	if s.metrics != nil { // Init has none
+		s.store = watched{opened, s.metrics.store}
+	}
 	s.opened = append(s.opened, opened)
 	return nil
 }
@@ -201,7 +204,7 @@ func (s *Server) openJournal(ctx context.Context) error {
 		return err
 	}
 	journal, err := audit.Open(s.config.journal(), audit.Options{
-		Now: s.now, Signer: signer, Kept: func(name string) (string, error) { return keptCheckpoint(ctx, s.store, name) },
+		Now: s.now, Observe: s.metrics.journal.observe, Signer: signer, Kept: func(name string) (string, error) { return keptCheckpoint(ctx, s.store, name) },
 	})
 	if err != nil {
 		return err

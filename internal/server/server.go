@@ -25,6 +25,8 @@ import (
 type Options struct {
 	Logger *slog.Logger     // nil means what Config.Log says, on standard error
 	Now    func() time.Time // nil means time.Now
+	// Version is what the metrics call the program; "" means what the build says.
+	Version string
 
 	remoteKeys func(*remotekeys.Options) // for tests: where clients' hosts are
 }
@@ -51,6 +53,7 @@ type Server struct {
 	anchor        *anchor
 	told          told // which expiries; the loop's alone
 	loops         []loop
+	metrics       *metrics
 
 	panics   atomic.Int64
 	draining atomic.Bool
@@ -73,7 +76,7 @@ func New(ctx context.Context, config Config, options Options) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, logger: options.Logger, now: options.Now, remoteKeys: options.remoteKeys}
+	s := &Server{config: config, logger: options.Logger, now: options.Now, remoteKeys: options.remoteKeys, metrics: newMetrics()}
 	if s.logger == nil {
 		s.logger = NewLogger(os.Stderr, config.Log)
 	}
@@ -84,6 +87,7 @@ func New(ctx context.Context, config Config, options Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
+	s.registerMetrics(options.Version)
 	return s, nil
 }
 
@@ -96,6 +100,7 @@ func (s *Server) open(ctx context.Context) error {
 			return err
 		}
 	}
+	s.metrics.expiring = &expiring{registry: s.registry, store: s.store, now: s.now}
 	s.loops = s.background()
 	return nil
 }
@@ -222,6 +227,7 @@ func (s *Server) background() []loop {
 		}},
 		{name: "coming expiries", every: time.Hour, timeout: time.Minute, step: s.tellExpiring},
 	}
+	loops = append(loops, loop{name: "expiring credentials", every: 30 * time.Second, timeout: time.Minute, step: s.metrics.expiring.refresh})
 	for _, l := range s.listeners() {
 		if l.certificate != nil {
 			loops = append(loops, loop{name: "certificate of " + l.Addr().String(), every: 2 * time.Second, timeout: time.Second, step: l.certificate.reload})

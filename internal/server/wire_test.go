@@ -396,6 +396,14 @@ func TestOP18(t *testing.T) {
 			}
 		})
 	}
+	t.Run("OP-18 admin /metrics", func(t *testing.T) {
+		if got := raw(t, admin, []byte("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")); got.status != 200 || !strings.Contains(got.body, "writ_tokens_issued_total") {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+		if got := raw(t, admin, []byte("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")); got.status != 405 {
+			t.Errorf("POST got %d %s", got.status, got.body)
+		}
+	})
 	t.Run("OP-18 healthz tells no more when asked for more", func(t *testing.T) {
 		got := raw(t, admin, []byte("GET /healthz?verbose HTTP/1.1\r\nHost: x\r\n\r\n"))
 		if got.status != 200 || got.body != `{"status":"ok"}`+"\n" {

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/writ-auth/writ/internal/audit"
+	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/internal/jose"
+	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// Why nothing could be decided, and the request got 503.
+const (
+	causeInFlight = "in_flight" // as many requests as there may be are being answered
+	causeBodies   = "bodies"    // no memory for another body
+	causeStore    = "store"
+	causeJournal  = "journal"
+	causeKeys     = "keys"
+)
+
+var (
+	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, other}}
+	labelReason  = label{"reason", append(reasons(), other)}
+	labelMethod  = label{"method", []string{
+		oauth.ClientSecretBasic, oauth.ClientSecretPost, oauth.PrivateKeyJWT, oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth, other,
+	}}
+	labelResult  = label{"result", []string{authority.ResultActive, authority.ResultInactive, other}}
+	labelRevoked = label{"result", []string{authority.ResultRevoked, authority.ResultUnchanged, other}}
+	labelGrant   = label{"grant", []string{oauth.ClientCredentials, other}}
+	labelFormat  = label{"format", []string{store.FormatJWT, store.FormatOpaque, other}}
+	labelToken   = label{"algorithm", append(append([]string{keyring.Sealing}, jose.Algorithms...), other)}
+	labelBinding = label{"binding", []string{authority.BoundToNothing, authority.BoundToKey, authority.BoundToCertificate, authority.BoundToBoth, other}}
+	labelCause   = label{"cause", []string{causeStore, causeJournal, causeKeys, causeInFlight, causeBodies, other}}
+)
+
+// decisionMetrics are of what the authority decided.
+type decisionMetrics struct {
+	issued, authenticated, refused, asked, revoked, throttled, unavailable *family
+}
+
+func newDecisionMetrics(m *metrics) *decisionMetrics {
+	return &decisionMetrics{
+		issued: m.family("writ_tokens_issued_total", "Tokens that were issued.",
+			[]label{labelGrant, labelFormat, labelToken, labelBinding}, kindsOfToken()...),
+		authenticated: m.family("writ_client_authentications_total", "Clients that have authenticated, by method. Those that have not are among the refusals.",
+			[]label{labelMethod}),
+		refused: m.family("writ_requests_refused_total", "Requests that were refused, by the reason that the journal gives.",
+			[]label{labelDecider, labelReason}),
+		asked:   m.family("writ_introspections_total", "Introspections that were answered.", []label{labelResult}),
+		revoked: m.family("writ_revocations_total", "Revocations that were answered; unchanged are those of tokens that were not good any more, or never ours.", []label{labelRevoked}),
+		throttled: m.family("writ_requests_throttled_total", "Requests that got 429 because of too many failures before.",
+			[]label{labelDecider}),
+		unavailable: m.family("writ_requests_unavailable_total", "Requests that got 503, by what was missing: the store, the journal's disk, a key, a free slot (limits.in_flight), memory for the body.",
+			[]label{labelCause}),
+	}
+}
+
+// kindsOfToken are the combinations that there can be: who seals, does not sign.
+func kindsOfToken() []values {
+	var kinds []values
+	for _, grant := range labelGrant.values {
+		for _, binding := range labelBinding.values {
+			kinds = append(kinds, values{grant, store.FormatOpaque, keyring.Sealing, binding})
+			for _, algorithm := range jose.Algorithms {
+				kinds = append(kinds, values{grant, store.FormatJWT, algorithm, binding})
+			}
+		}
+	}
+	return kinds
+}
+
+// observe counts what came of a request at one of the endpoints that decide.
+func (d *decisionMetrics) observe(path string, o authority.Outcome, err error) {
+	if o.Method != "" {
+		d.authenticated.inc(o.Method)
+	}
+	name := map[string]string{authority.PathToken: onToken, authority.PathIntrospect: onAsk, authority.PathRevoke: onRevoke}[path]
+	if err != nil {
+		d.refuse(name, err)
+		return
+	}
+	switch name {
+	case onToken:
+		d.issued.inc(o.Grant, o.Format, o.Algorithm, o.Binding)
+	case onAsk:
+		d.asked.inc(o.Result)
+	case onRevoke:
+		d.revoked.inc(o.Result)
+	}
+}
+
+func (d *decisionMetrics) refuse(name string, err error) {
+	d.refused.inc(name, authority.ReasonOf(err))
+	busy, is := errors.AsType[*authority.Unavailable](err)
+	switch {
+	case is && busy.TooMany:
+		d.throttled.inc(name)
+	case is:
+		d.unavailable.inc(causeOf(err))
+	}
+}
+
+func causeOf(err error) string {
+	switch {
+	case errors.Is(err, audit.ErrUnavailable):
+		return causeJournal
+	case errors.Is(err, keyring.ErrNoKey):
+		return causeKeys
+	}
+	return causeStore
+}
+
+// full returns what counts a request that got 503 before anything could be decided.
+func (d *decisionMetrics) full(cause string) func() {
+	if d == nil {
+		return func() {}
+	}
+	return func() { d.unavailable.inc(cause) }
+}
+
+// reasons are the words that a refusal is explained with in the journal: those of authority and pop, and OAuth's codes. A test
+// reads their source, so that none is missing.
+func reasons() []string {
+	return []string{
+		"too_many_failures", "unavailable", "error",
+		"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+		"invalid_target", "invalid_token", "insufficient_scope", "temporarily_unavailable", "server_error", "invalid_client_metadata",
+		"invalid_dpop_proof", "use_dpop_nonce",
+		"unknown_client", "client_disabled", "wrong_method", "no_credentials", "other_client", "ambiguous_certificate",
+		"wrong_secret", "secret_expired", "secret_not_yet_valid",
+		"unknown_key", "wrong_signature", "keys_unavailable", "replay",
+		"assertion_malformed", "assertion_type", "assertion_issuer", "assertion_audience", "assertion_expired", "assertion_lifetime",
+		"assertion_early", "assertion_old", "assertion_id", "assertion_algorithm",
+		"other_certificate", "no_trust", "certificate_untrusted", "certificate_expired", "certificate_usage",
+		"certificate_of_an_authority", "certificate_revoked", "revocations_out_of_date",
+		"no_proof", "many_proofs", "no_nonce", "wrong_nonce", "replayed_proof", "no_certificate", "not_sender_constrained",
+		"malformed_proof", "wrong_proof_type", "wrong_proof_signature", "wrong_proof_algorithm", "wrong_proof_method",
+		"wrong_proof_url", "stale_proof", "early_proof", "wrong_proof_token",
+	}
+}
