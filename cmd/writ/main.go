@@ -97,7 +97,7 @@ Exit codes: 0 done, 1 failed, 2 put wrongly.`,
 		}
 	}
 	add("start", newDemo(), newDev(), newInit(), newServe())
-	add("registry", newClient(), newResource(), newRole(), newKey(), newImport())
+	add("registry", newClient(), newResource(), newRole(), newKey(), newImport(), newRevoke())
 	add("use", newToken(), newCurl())
 	help := newHelp()
 	add("operate", newConfig(), newExplain(), newMigrate(), newVersion(), newCompletion(), help)

@@ -90,7 +90,7 @@ func concerns(claims *oauth.Claims, caller *client) bool {
 }
 
 // active reports whether a token of ours is good now: neither expired nor revoked, and its client neither deleted nor
-// suspended, nor made to start anew since (CVE-2025-64521, CVE-2026-8922). A store that cannot answer is an error: a
+// suspended, nor it or a resource of the token made to start anew since (CVE-2025-64521, CVE-2026-8922). A store that cannot answer is an error: a
 // token that may have been revoked is not active, and one that may be good is not dead (CVE-2020-15223).
 func (a *Authority) active(ctx context.Context, claims *oauth.Claims) (bool, error) {
 	if a.now().Unix() >= int64(claims.Expires) {
@@ -103,8 +103,18 @@ func (a *Authority) active(ctx context.Context, claims *oauth.Claims) (bool, err
 	if err != nil {
 		return false, err
 	}
-	if owner.Suspended || time.Unix(int64(claims.IssuedAt), 0).Before(owner.NotBefore) {
+	issued := time.Unix(int64(claims.IssuedAt), 0)
+	if owner.Suspended || issued.Before(owner.NotBefore) {
 		return false, nil
+	}
+	catalog, err := a.directory.current(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, uri := range claims.Audience {
+		if issued.Before(catalog.resources[uri].NotBefore) {
+			return false, nil
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

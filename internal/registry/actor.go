@@ -92,6 +92,13 @@ func (r *Registry) current(ctx context.Context, s store.Store, actor Actor) (oau
 	case actor.Issued.Before(client.NotBefore):
 		return nil, errDead
 	}
+	admin, err := s.Resources().Get(ctx, r.admin)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	if actor.Issued.Before(admin.NotBefore) {
+		return nil, errDead
+	}
 	if actor.TokenID != "" {
 		_, err := s.Revocations().Get(ctx, actor.TokenID)
 		if err == nil {

@@ -57,6 +57,15 @@ func calls(b *bench) map[string]struct {
 			_, err := b.RotateSecret(ctx, a, "billing", SecretRotation{}, "")
 			return err
 		}},
+		"RevokeClientTokens": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			return b.RevokeClientTokens(ctx, a, "billing", time.Time{})
+		}},
+		"RevokeResourceTokens": {ResourcesWrite, func(ctx context.Context, a Actor) error {
+			return b.RevokeResourceTokens(ctx, a, orders, time.Time{})
+		}},
+		"RevokeAllTokens": {ResourcesWrite, func(ctx context.Context, a Actor) error {
+			return b.RevokeAllTokens(ctx, a, noon.Add(-time.Hour))
+		}},
 		"RevokeSecret": {ClientsWrite, func(ctx context.Context, a Actor) error {
 			client, err := b.Client(ctx, System("test"), "billing")
 			if err != nil {

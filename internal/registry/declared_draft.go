@@ -110,7 +110,7 @@ func (d *draft) resource(field string, settings ResourceSettings) {
 	}
 	var was facts
 	if exists {
-		record.Created = old.Created
+		record.Created, record.NotBefore = old.Created, old.NotBefore
 		was = factsOf(resourceView(old).ResourceSettings)
 		made.Action, made.event.Action = "change", "resource.updated"
 		made.write = func(ctx context.Context, tx store.Store) error { return tx.Resources().Put(ctx, record) }

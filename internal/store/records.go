@@ -104,8 +104,10 @@ type Resource struct {
 	TokenTTL  time.Duration
 	// MultipleAudiences says whether the resource may share a token with other resources.
 	MultipleAudiences bool
-	Created           time.Time
-	Updated           time.Time
+	// NotBefore makes every token for the resource that was issued before it inactive.
+	NotBefore time.Time
+	Created   time.Time
+	Updated   time.Time
 }
 
 // Key returns the resource's URI.

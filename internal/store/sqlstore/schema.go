@@ -35,11 +35,11 @@ var clients = schema[store.Client]{
 var resources = schema[store.Resource]{
 	name: "resources",
 	statements: statementsFor("resources", false,
-		"uri", "name", "scopes", "format", "algorithm", "token_ttl", "multiple_audiences", "created", "updated"),
+		"uri", "name", "scopes", "format", "algorithm", "token_ttl", "multiple_audiences", "created", "updated", "not_before"),
 	fields: func(r *store.Resource) []field {
 		return []field{
 			text{&r.URI}, text{&r.Name}, scopes(&r.Scopes), text{&r.Format}, text{&r.Algorithm}, span{&r.TokenTTL},
-			flag{&r.MultipleAudiences}, instant{&r.Created}, instant{&r.Updated},
+			flag{&r.MultipleAudiences}, instant{&r.Created}, instant{&r.Updated}, instant{&r.NotBefore},
 		}
 	},
 	counted: true,
