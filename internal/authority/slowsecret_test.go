@@ -148,7 +148,7 @@ func TestSlowWorkIsLearnt(t *testing.T) {
 // TestSlowFlood: what needs a slow hash waits for its turn, and is told to come back when too many wait. What needs none is
 // served, and nobody is refused for it.
 func TestSlowFlood(t *testing.T) {
-	a, _ := tracing(t, withHash("imported", cheapHash(t, "right")), withHash("ours", store.HashSecret("right")))
+	a, _ := tracing(t, withHash("imported", cheapHash(t, "right")), withHash("new", cheapHash(t, "right")), withHash("ours", store.HashSecret("right")))
 	must(t, a.Census(t.Context()))
 	_, err := a.Token(t.Context(), withBasic("imported", "right")) // from now on remembered
 	must(t, err)
@@ -160,6 +160,9 @@ func TestSlowFlood(t *testing.T) {
 		if busy, ok := errors.AsType[*Unavailable](err); !ok || !errors.Is(busy, errSlowBusy) || busy.RetryAfter <= 0 {
 			t.Errorf("%s: got %v, want to be told to come back", id, err)
 		}
+	}
+	if _, err := a.Token(t.Context(), withBasic("new", "right")); !errors.Is(err, errSlowBusy) {
+		t.Errorf("one that was not verified yet: got %v, want to be told to come back", err)
 	}
 	for _, id := range []string{"imported", "ours"} {
 		if _, err := a.Token(t.Context(), withBasic(id, "right")); err != nil {
