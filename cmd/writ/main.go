@@ -27,6 +27,8 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitChanges is writ plan --exit-code's alone; 2 means something else already.
+	exitChanges = 3
 )
 
 func main() { os.Exit(run()) }
@@ -47,6 +49,9 @@ func run() int {
 	}
 	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
+	}
+	if errors.Is(err, errChanges) {
+		return exitChanges
 	}
 	return exitFailed
 }
@@ -71,7 +76,7 @@ func newRoot() *cobra.Command {
 New here?  writ demo   shows the whole flow once and exits
            writ dev    keeps it running, for your own experiments
 
-Exit codes: 0 done, 1 failed, 2 put wrongly.`,
+Exit codes: 0 done, 1 failed, 2 put wrongly; of writ plan --exit-code, 3 something to do.`,
 		Example:       "  writ demo\n  writ dev",
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -98,6 +103,7 @@ Exit codes: 0 done, 1 failed, 2 put wrongly.`,
 	}
 	add("start", newDemo(), newDev(), newInit(), newServe())
 	add("registry", newClient(), newResource(), newRole(), newKey(), newImport(), newRevoke())
+	add("registry", newExport(), newPlan(), newApply())
 	add("use", newToken(), newCurl())
 	help := newHelp()
 	add("operate", newConfig(), newExplain(), newMigrate(), newVersion(), newCompletion(), help)
@@ -112,6 +118,8 @@ func (u usageError) Unwrap() error { return u.error }
 
 // A silentError has been told already, by what the command wrote.
 type silentError struct{ error }
+
+func (s silentError) Unwrap() error { return s.error }
 
 // An adviceError says below the error what to do next.
 type adviceError struct {

@@ -111,11 +111,11 @@ func (d *draft) resource(field string, settings ResourceSettings) {
 	var was facts
 	if exists {
 		record.Created, record.NotBefore = old.Created, old.NotBefore
-		was = factsOf(resourceView(old).ResourceSettings)
+		was = factsOf(resourceView(old).ResourceSettings, "uri")
 		made.Action, made.event.Action = "change", "resource.updated"
 		made.write = func(ctx context.Context, tx store.Store) error { return tx.Resources().Put(ctx, record) }
 	}
-	if made.Fields = compare(was, factsOf(settings)); exists && len(made.Fields) == 0 {
+	if made.Fields = compare(was, factsOf(settings, "uri")); exists && len(made.Fields) == 0 {
 		return
 	}
 	d.under(field, d.registry.validateResource(settings))
@@ -162,11 +162,11 @@ func (d *draft) role(field string, settings RoleSettings) {
 	var was facts
 	if exists {
 		record.Created = old.Created
-		was = factsOf(roleView(old).RoleSettings)
+		was = factsOf(roleView(old).RoleSettings, "name")
 		made.Action, made.event.Action = "change", "role.updated"
 		made.write = func(ctx context.Context, tx store.Store) error { return tx.Roles().Put(ctx, record) }
 	}
-	if made.Fields = compare(was, factsOf(settings)); exists && len(made.Fields) == 0 {
+	if made.Fields = compare(was, factsOf(settings, "name")); exists && len(made.Fields) == 0 {
 		d.inTheWay("role", old.Name, old.Grants, nil, nil)
 		return
 	}

@@ -14,8 +14,9 @@ import (
 // scopes, grants and roles says nothing.
 type facts map[string][]string
 
-// factsOf returns the facts of what is written as JSON. Members that are left out of the JSON are no facts.
-func factsOf(object any) facts {
+// factsOf returns the facts of what is written as JSON, but for the member that names it. Members that are left out of the JSON
+// are no facts.
+func factsOf(object any, name string) facts {
 	data, err := json.Marshal(object)
 	var value any
 	if err == nil {
@@ -28,6 +29,7 @@ func factsOf(object any) facts {
 	}
 	f := facts{}
 	f.gather("", value)
+	delete(f, name)
 	return f
 }
 
@@ -78,15 +80,16 @@ func (f facts) gatherItem(path string, object map[string]any) {
 func clientFacts(record store.Client) facts {
 	metadata := metadataOf(record)
 	metadata.JWKS = nil
-	f := factsOf(metadata)
-	delete(f, "client_name")
+	f := factsOf(metadata, "client_name")
 	for _, key := range record.Keys {
 		f["keys"] = append(f["keys"], fmt.Sprintf("%s (%s, SHA-256 %s)", key.ID, key.Algorithm, thumbprint(key)))
 		if len(key.Certificate) > 0 {
 			f["certificates"] = append(f["certificates"], keyOf(key, nil).CertificateSubject+" of "+key.ID)
 		}
 	}
-	f["suspended"] = []string{fmt.Sprint(record.Suspended)}
+	if record.Suspended {
+		f["suspended"] = []string{"true"}
+	}
 	if record.FormerMethod != "" {
 		f["former_method"] = []string{record.FormerMethod}
 	}
