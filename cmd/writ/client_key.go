@@ -29,7 +29,7 @@ A client makes its pair itself: "writ key generate".`,
 
 func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 	var publicKey, certificate string
-	var expires time.Duration
+	var starts, expires time.Duration
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Give a client one more public key, or certificate of its own",
@@ -43,6 +43,7 @@ func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 	cmd.Flags().DurationVar(&expires, "expires-in", 0, "how long it counts, such as 2160h; 0: until it is revoked")
 	_ = cmd.MarkFlagFilename("public-key") // fails only for a flag that is not there
 	_ = cmd.MarkFlagFilename("certificate")
+	cmd.Flags().DurationVar(&starts, "starts-in", 0, "from when on it counts, such as 24h; 0: at once")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		key, err := oneKey(publicKey, certificate)
@@ -53,11 +54,7 @@ func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		end := time.Time{}
-		if expires != 0 {
-			end = time.Now().Add(expires)
-		}
-		made, err := admin.AddClientKey(cmd.Context(), args[0], key, end)
+		made, err := admin.AddClientKey(cmd.Context(), args[0], key, in(starts), in(expires))
 		if err != nil {
 			return err
 		}

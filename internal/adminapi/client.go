@@ -48,12 +48,12 @@ func (c *Caller) UpdateClient(ctx context.Context, nameOrID string, update Clien
 	return call[Client](ctx, c, http.MethodPut, "/clients/"+segment(nameOrID), update)
 }
 
-// AddClientKey gives a client one more public key, a JWK or PEM, which counts until expires or, with the zero time, for
-// good. It sends what it is given: keep private keys from it.
-func (c *Caller) AddClientKey(ctx context.Context, nameOrID string, key []byte, expires time.Time) (ClientKey, error) {
-	body := NewKey{PEM: string(key), Expires: expires}
+// AddClientKey gives a client one more public key, a JWK or PEM, which counts from notBefore until expires; with the zero
+// times at once and for good. It sends what it is given: keep private keys from it.
+func (c *Caller) AddClientKey(ctx context.Context, nameOrID string, key []byte, notBefore, expires time.Time) (ClientKey, error) {
+	body := NewKey{PEM: string(key), NotBefore: notBefore, Expires: expires}
 	if start := bytes.TrimLeft(key, " \t\r\n"); len(start) > 0 && start[0] == '{' {
-		body = NewKey{JWK: key, Expires: expires}
+		body = NewKey{JWK: key, NotBefore: notBefore, Expires: expires}
 	}
 	return call[ClientKey](ctx, c, http.MethodPost, "/clients/"+segment(nameOrID)+"/keys", body)
 }

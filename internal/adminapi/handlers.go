@@ -54,9 +54,10 @@ type Rotation struct {
 
 // NewKey is a public key for a client. Exactly one of JWK and PEM is there.
 type NewKey struct {
-	JWK     json.RawMessage `json:"jwk,omitempty" doc:"The public key as a JWK (RFC 7517); excludes pem"`
-	PEM     string          `json:"pem,omitempty" doc:"The public key, or a certificate, in PEM; excludes jwk"`
-	Expires time.Time       `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
+	JWK       json.RawMessage `json:"jwk,omitempty" doc:"The public key as a JWK (RFC 7517); excludes pem"`
+	PEM       string          `json:"pem,omitempty" doc:"The public key, or a certificate, in PEM; excludes jwk"`
+	NotBefore time.Time       `json:"not_before,omitzero" doc:"When it begins to count; left out: at once"`
+	Expires   time.Time       `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
 }
 
 // data returns the key as the registry takes it.
@@ -164,7 +165,7 @@ func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[Clien
 	if err != nil {
 		return nil, err
 	}
-	return answered(a.registry.AddClientKey(ctx, actor(ctx), in.Client, data, in.Body.Expires))
+	return answered(a.registry.AddClientKey(ctx, actor(ctx), in.Client, data, in.Body.NotBefore, in.Body.Expires))
 }
 
 func (a *api) revokeClientKey(ctx context.Context, in *ofClientKey) (*none, error) {

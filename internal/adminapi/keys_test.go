@@ -49,7 +49,7 @@ func TestCallerMigratesAClient(t *testing.T) {
 	if _, err := c.CreateClient(ctx, oauth.ClientMetadata{ClientName: "billing"}); err != nil {
 		t.Fatal(err)
 	}
-	first, err := c.AddClientKey(ctx, "billing", newJWK(t, "first"), time.Time{})
+	first, err := c.AddClientKey(ctx, "billing", newJWK(t, "first"), time.Time{}, time.Time{})
 	if err != nil || first.ID != "first" || first.Algorithm != "ES256" || !first.Expires.IsZero() {
 		t.Fatalf("got %+v, %v", first, err)
 	}
@@ -58,7 +58,7 @@ func TestCallerMigratesAClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	second, err := c.AddClientKey(ctx, "billing", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), expires)
+	second, err := c.AddClientKey(ctx, "billing", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), time.Time{}, expires)
 	if err != nil || second.ID != second.Thumbprint || !second.Expires.Equal(expires) {
 		t.Fatalf("got %+v, %v", second, err)
 	}
@@ -183,7 +183,7 @@ func TestCO12Keys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.registry.AddClientKey(t.Context(), registry.System("test"), registry.Operator, newJWK(t, "k"), time.Time{}); err != nil {
+	if _, err := b.registry.AddClientKey(t.Context(), registry.System("test"), registry.Operator, newJWK(t, "k"), time.Time{}, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	token := b.sign(b.ring, claims(registrar.ID, "clients:write"))

@@ -21,14 +21,14 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// AddClientKey gives a client one more public key, a JWK or PEM (a public key or a certificate), which counts until expires
-// or, with the zero time, for good. A client that still authenticates with a secret may have keys, too: they count from when
+// AddClientKey gives a client one more public key, a JWK or PEM (a public key or a certificate), which counts from
+// notBefore until expires; with the zero times at once and for good. A client that still authenticates with a secret may have keys, too: they count from when
 // its method changes.
-func (r *Registry) AddClientKey(ctx context.Context, actor Actor, nameOrID string, data []byte, expires time.Time) (ClientKey, error) {
+func (r *Registry) AddClientKey(ctx context.Context, actor Actor, nameOrID string, data []byte, notBefore, expires time.Time) (ClientKey, error) {
 	var made store.ClientKey
 	_, err := r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
 		var err error
-		if made, err = newClientKey(record, data, expires.UTC().Truncate(time.Microsecond), tx.now); err != nil {
+		if made, err = newClientKey(record, data, notBefore.UTC().Truncate(time.Microsecond), expires.UTC().Truncate(time.Microsecond), tx.now); err != nil {
 			return store.Event{}, err
 		}
 		if err := mayAdd(record, made); err != nil {
@@ -43,7 +43,7 @@ func (r *Registry) AddClientKey(ctx context.Context, actor Actor, nameOrID strin
 	return keyOf(made, nil), nil
 }
 
-func newClientKey(record *store.Client, data []byte, expires, now time.Time) (store.ClientKey, error) {
+func newClientKey(record *store.Client, data []byte, notBefore, expires, now time.Time) (store.ClientKey, error) {
 	jwk, err := asJWK(data)
 	if err != nil {
 		return store.ClientKey{}, invalid(Problem{"key", err.Error()})
@@ -52,11 +52,9 @@ func newClientKey(record *store.Client, data []byte, expires, now time.Time) (st
 	if err != nil {
 		return store.ClientKey{}, invalid(Problem{"key", err.Error()})
 	}
-	key.Created, key.Expires = now, expires
+	key.Created, key.NotBefore, key.Expires = now, notBefore, expires
 	var p problems
-	if !expires.IsZero() && !expires.After(now) {
-		p.add("expires", "is over already")
-	}
+	p.validity(notBefore, expires, now)
 	if record.SigningAlgorithm != "" && !sameAlgorithm(record.SigningAlgorithm, key.Algorithm) {
 		p.add("key", "is for %s, and the client signs with %s only", key.Algorithm, record.SigningAlgorithm)
 	}
@@ -109,7 +107,7 @@ func mayAdd(record *store.Client, key store.ClientKey) error {
 // RevokeClientKey takes a key, by its ID or its thumbprint, from a client: nothing that it signs from now on is accepted. The
 // last key that a client can authenticate with stays, so that nobody locks it out by mistake.
 func (r *Registry) RevokeClientKey(ctx context.Context, actor Actor, nameOrID, key string) error {
-	_, err := r.changeClient(ctx, actor, nameOrID, func(_ transaction, record *store.Client) (store.Event, error) {
+	_, err := r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
 		at := slices.IndexFunc(record.Keys, func(k store.ClientKey) bool { return k.ID == key })
 		if at < 0 {
 			at = slices.IndexFunc(record.Keys, func(k store.ClientKey) bool { return thumbprint(k) == key })
@@ -119,7 +117,7 @@ func (r *Registry) RevokeClientKey(ctx context.Context, actor Actor, nameOrID, k
 		}
 		revoked := record.Keys[at]
 		record.Keys = slices.Delete(record.Keys, at, at+1)
-		if usesKeys(record.AuthMethod) && record.JWKSURI == "" && !slices.ContainsFunc(record.Keys, usable(record)) {
+		if usesKeys(record.AuthMethod) && record.JWKSURI == "" && !slices.ContainsFunc(record.Keys, usable(record, tx.now)) {
 			return store.Event{}, conflict("this is the last key that the client can authenticate with: add another one first, " +
 				"or suspend or delete the client")
 		}
@@ -128,9 +126,12 @@ func (r *Registry) RevokeClientKey(ctx context.Context, actor Actor, nameOrID, k
 	return err
 }
 
-// usable returns a function that reports whether a client can authenticate with one of its keys by its method.
-func usable(record *store.Client) func(store.ClientKey) bool {
+// usable returns a function that reports whether a client can authenticate with one of its keys by its method now.
+func usable(record *store.Client, now time.Time) func(store.ClientKey) bool {
 	return func(key store.ClientKey) bool {
+		if now.Before(key.NotBefore) {
+			return false
+		}
 		if record.AuthMethod == oauth.SelfSignedTLSClientAuth {
 			return len(key.Certificate) > 0
 		}
@@ -165,7 +166,7 @@ func (p *problems) keys(record *store.Client, m oauth.ClientMetadata, now time.T
 		}
 		record.Keys, record.JWKSURI = nil, m.JWKSURI
 	}
-	if usesKeys(record.AuthMethod) && record.JWKSURI == "" && len(*p) == found && !slices.ContainsFunc(record.Keys, usable(record)) {
+	if usesKeys(record.AuthMethod) && record.JWKSURI == "" && len(*p) == found && !slices.ContainsFunc(record.Keys, usable(record, now)) {
 		p.add("jwks", "%s", missing(record))
 	}
 }
@@ -177,6 +178,8 @@ func missing(record *store.Client) string {
 	switch {
 	case len(record.Keys) == 0:
 		return record.AuthMethod + " needs jwks or jwks_uri"
+	case slices.ContainsFunc(record.Keys, func(k store.ClientKey) bool { return !k.NotBefore.IsZero() }):
+		return "no key counts yet"
 	case record.AuthMethod == oauth.SelfSignedTLSClientAuth:
 		return "no key comes with its certificate (x5c)"
 	}
@@ -223,7 +226,7 @@ func asHeld(key store.ClientKey, held []store.ClientKey, now time.Time) store.Cl
 	key.Created = now
 	for _, old := range held {
 		if old.ID == key.ID && bytes.Equal(old.Public, key.Public) {
-			key.Created, key.Expires = old.Created, old.Expires
+			key.Created, key.NotBefore, key.Expires = old.Created, old.NotBefore, old.Expires
 		}
 	}
 	return key

@@ -55,6 +55,7 @@ type ClientKey struct {
 	CertificateSubject string    `json:"certificate_subject,omitempty" doc:"Subject of the certificate that came with the key, if one did (RFC 4514)"`
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
 	Created            time.Time `json:"created"`
+	NotBefore          time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out when it always has"`
 	Expires            time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
 	LastUse
 }
@@ -172,7 +173,8 @@ func secretInfo(record store.Secret, uses []store.Use) SecretInfo {
 
 func keyOf(record store.ClientKey, uses []store.Use) ClientKey {
 	key := ClientKey{
-		ID: record.ID, Algorithm: record.Algorithm, Thumbprint: thumbprint(record), Created: record.Created, Expires: record.Expires,
+		ID: record.ID, Algorithm: record.Algorithm, Thumbprint: thumbprint(record), Created: record.Created,
+		NotBefore: record.NotBefore, Expires: record.Expires,
 		LastUse: lastUse(uses, record.ID, record.Created),
 	}
 	if certificate, err := x509.ParseCertificate(record.Certificate); err == nil {

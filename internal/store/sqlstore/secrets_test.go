@@ -112,7 +112,7 @@ func refusedKey(t *testing.T, operators *registry.Registry) string {
 	if _, err := operators.CreateClient(t.Context(), registry.System("test"), metadata); !errors.Is(err, registry.Invalid) {
 		t.Fatalf("RG-06 a private key: got %v, want a refusal", err)
 	}
-	if _, err := operators.AddClientKey(t.Context(), registry.System("test"), "billing", private, time.Time{}); !errors.Is(err, registry.Invalid) {
+	if _, err := operators.AddClientKey(t.Context(), registry.System("test"), "billing", private, time.Time{}, time.Time{}); !errors.Is(err, registry.Invalid) {
 		t.Fatalf("RG-06 a private key: got %v, want a refusal", err)
 	}
 	return string(private)
