@@ -37,9 +37,9 @@ type expiring struct {
 	store    store.Store
 	now      func() time.Time
 
-	// Of refresh alone, which one goroutine calls:
-	generation int64
-	readAt     time.Time
+	reading    sync.Mutex
+	generation int64     // under reading
+	readAt     time.Time // under reading
 
 	mu   sync.Mutex
 	ends map[string][]int64 // sorted Unix seconds, by kind; under mu; nil until they were read
@@ -47,6 +47,8 @@ type expiring struct {
 
 // refresh reads the clients again if it is time to.
 func (e *expiring) refresh(ctx context.Context) error {
+	e.reading.Lock()
+	defer e.reading.Unlock()
 	now := e.now()
 	age := now.Sub(e.readAt)
 	if age < expiringSoonest {

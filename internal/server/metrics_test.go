@@ -205,10 +205,16 @@ func TestMetricsMove(t *testing.T) {
 			later.Leaf = &leaf
 			r.public.certificate.current.Store(&later)
 		}, []effect{{3600, false, "writ_tls_certificate_expiry_timestamp_seconds", []string{"listener", "public"}}}},
-		{"reading what expires", func() {
+		{"a secret that expires in five days", func() {
+			_, err := r.registry.AddSecret(t.Context(), registry.System("test"), good.ID, registry.SecretSettings{Expires: clock.now().Add(5 * day)}, "")
+			if err != nil {
+				t.Error(err)
+			}
+			clock.add(time.Hour) // they are not read more often than that
 			if err := r.metrics.expiring.refresh(t.Context()); err != nil {
 				t.Error(err)
 			}
+			until(t, "the next poll", func() bool { return r.scrape(t).of("writ_ready") == 1 })
 		}, []effect{moves("writ_credentials_expiring", "kind", "secret", "within", "30d")}},
 		{"the end", func() { r.draining.Store(true) }, []effect{{-1, false, "writ_ready", nil}}},
 	} {
@@ -340,15 +346,18 @@ func gathered(t *testing.T, m *metrics) scrape {
 	return parseMetrics(t, answer.Body)
 }
 
-// TestOP15 is a flood of names that somebody made up: through the whole server, and a million through what counts.
+// TestOP15: a flood of names that somebody made up, through the whole server, and many more through what counts.
 func TestOP15(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t)
 	c.Log.Level = "error"
 	r := start(t, c)
 	r.newClient(t, "billing", nil)
+	if err := r.metrics.expiring.refresh(t.Context()); err != nil { // else the loop may do it meanwhile
+		t.Fatal(err)
+	}
 	before := r.scrape(t).series()
-	for i := range 3000 {
+	for i := range 1000 {
 		name := "made-up-" + strconv.Itoa(i)
 		request := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader("grant_type="+name+"&client_id="+name+"&client_secret="+name+"&scope="+name))
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -361,7 +370,8 @@ func TestOP15(t *testing.T) {
 		r.admin.http.Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/admin/v1/"+name, nil))
 	}
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
-	for i := range 1_000_000 {
+	const made = 200_000
+	for i := range made {
 		name := "made-up-" + strconv.Itoa(i)
 		request.URL.Path = "/" + name
 		r.public.traffic.begin()
@@ -376,10 +386,10 @@ func TestOP15(t *testing.T) {
 	if len(before) > 1000 {
 		t.Errorf("OP-15 there are %d series", len(before))
 	}
-	if got := after.of("writ_http_requests_total", "endpoint", "other", "code", "other"); got < 900_000 {
+	if got := after.of("writ_http_requests_total", "endpoint", "other", "code", "other"); got < made-1000 {
 		t.Errorf("OP-15 other paths with other codes: %v", got)
 	}
-	if got := after.of("writ_requests_refused_total", "endpoint", "other", "reason", "other"); got != 1_000_000 {
+	if got := after.of("writ_requests_refused_total", "endpoint", "other", "reason", "other"); got < made {
 		t.Errorf("OP-15 other refusals: %v", got)
 	}
 }
