@@ -82,6 +82,9 @@ func rotated(t *testing.T, clock *clock, nodes []*running) {
 		all[i] = &loaded{id: made.ID, old: made.Secret}
 		all[i].secret.Store(&made.Secret)
 	}
+	for _, node := range nodes {
+		until(t, "every node knows the resource", func() bool { return all[0].ask(t, node, all[0].old) == http.StatusOK })
+	}
 	over := make(chan struct{})
 	var work sync.WaitGroup
 	for _, l := range all {
