@@ -25,7 +25,7 @@ const (
 	showClient = "writ client show CLIENT"
 	listKeys   = "writ client key list CLIENT"
 	addKey     = "writ client key add CLIENT --public-key FILE"
-	doctor     = "date -u"
+	doctor     = "writ doctor"
 )
 
 // rules has every reason: a test holds that a new one does not go without.
