@@ -26,6 +26,7 @@ var noJSON = map[string]string{
 	"writ key":           "prints help",
 	"writ config":        "prints help",
 	"writ import":        "prints help",
+	"writ audit":         "prints help",
 }
 
 // TestCommands walks the tree: what PRODUCT.md promises of every command.

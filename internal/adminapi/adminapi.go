@@ -39,6 +39,7 @@ type Options struct {
 	Logger *slog.Logger // hears why a request could not be answered; nothing is logged when nil
 	// Explain tells why a request was refused; its error for an ID that it does not know is NoRefusal. nil: nothing is known.
 	Explain func(ctx context.Context, id string) (Explanation, error)
+	Audit   Audit // what the API tells of it; without its functions, that there is none
 }
 
 // New returns the handler of all paths below Prefix. It wants every request as it came: a mux in front of it must not
@@ -62,13 +63,14 @@ type api struct {
 	verifier  *resource.Verifier
 	logger    *slog.Logger
 	explains  func(ctx context.Context, id string) (Explanation, error)
+	audit     Audit
 	huma      huma.API
 	mux       *http.ServeMux
 	challenge string // without a scheme
 }
 
 func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options) *api {
-	a := &api{registry: reg, verifier: verifier, logger: options.Logger, explains: options.Explain, mux: http.NewServeMux()}
+	a := &api{registry: reg, verifier: verifier, logger: options.Logger, explains: options.Explain, audit: options.Audit, mux: http.NewServeMux()}
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
 	}

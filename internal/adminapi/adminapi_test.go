@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -37,6 +38,13 @@ type bench struct {
 	handler  http.Handler
 	operator string // the first operator's ID
 	log      *bytes.Buffer
+	asked    []asked // for pages of the audit trail
+}
+
+type asked struct {
+	filter AuditFilter
+	after  string
+	limit  int
 }
 
 func newBench(t *testing.T) *bench {
@@ -55,7 +63,15 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.handler = New(b.registry, b.verifier(), Options{Logger: slog.New(slog.NewTextHandler(b.log, nil)), Explain: explainOne})
+	b.handler = New(b.registry, b.verifier(), Options{Logger: slog.New(slog.NewTextHandler(b.log, nil)), Audit: Audit{
+		Page: func(_ context.Context, filter AuditFilter, after string, limit int) (AuditPage, error) {
+			b.asked = append(b.asked, asked{filter, after, limit})
+			return AuditPage{Items: []AuditRecord{{Kind: "token.issued", Source: "journal"}}, Position: "1.2.3"}, nil
+		},
+		Verify: func(context.Context) (AuditReport, error) {
+			return AuditReport{Good: true, Findings: []AuditFinding{}}, nil
+		},
+	}, Explain: explainOne})
 	return b
 }
 

@@ -53,6 +53,8 @@ var samples = map[string]struct{ value, body string }{
 	"revokeClientTokens":   {value: "billing", body: `{}`},
 	"revokeResourceTokens": {value: resourceID(orders), body: `{}`},
 	"revokeAllTokens":      {body: `{}`},
+	"listAudit":            {},
+	"verifyAudit":          {},
 }
 
 // request returns the method, path and body of a route's sample.

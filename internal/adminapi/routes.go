@@ -52,6 +52,8 @@ var routes = []route{
 	{http.MethodGet, "/keys", registry.KeysRead, 200, "listKeys", "List signing keys", on((*api).listKeys)},
 	{http.MethodPost, "/keys/rotate", registry.KeysRotate, 201, "rotateKey", "Announce a new key, or let it sign at once", on((*api).rotateKey)},
 	{http.MethodPost, "/keys/{id}/revoke", registry.KeysRotate, 204, "revokeKey", "Withdraw a key at once: its tokens are dead", on((*api).revokeKey)},
+	{http.MethodGet, "/audit", registry.AuditRead, 200, "listAudit", "Read what happened and what was changed", on((*api).listAudit)},
+	{http.MethodGet, "/audit/verification", registry.AuditRead, 200, "verifyAudit", "Verify that nothing of it was changed or removed", on((*api).verifyAudit)},
 }
 
 // pattern is how the mux knows the route.

@@ -57,6 +57,15 @@ func prepare(dir string, storage *directory, state found, options Options) (*Jou
 // nameFile holds the name of a journal.
 const nameFile = "name"
 
+// Name returns what the journal in a directory is called in its checkpoints; "" if it never signed anything.
+func Name(dir string) (string, error) {
+	name, err := journalName(dir)
+	if err != nil {
+		return "", fmt.Errorf("audit: %w", err)
+	}
+	return name, nil
+}
+
 // journalName returns the name of the journal in a directory; "" if it has none.
 func journalName(dir string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(dir, nameFile))

@@ -20,6 +20,7 @@ const (
 	RolesWrite     = "roles:write"
 	KeysRead       = "keys:read"
 	KeysRotate     = "keys:rotate"
+	AuditRead      = "audit:read"
 )
 
 // adminScopes are all of them, with what they allow.
@@ -32,6 +33,7 @@ var adminScopes = []Scope{
 	{RolesWrite, "Create and delete roles"},
 	{KeysRead, "List signing keys"},
 	{KeysRotate, "Rotate and revoke signing keys"},
+	{AuditRead, "Read and verify what happened and what was changed"},
 }
 
 // AdminScopes returns the names of the admin API's scopes.
@@ -74,6 +76,17 @@ func (r *Registry) authorize(ctx context.Context, s store.Store, actor Actor, sc
 		return nil, forbidden(scope, "this needs the scope "+scope+" of the admin API")
 	}
 	return power, nil
+}
+
+// Allow returns nil if the actor has the scope, for what is not kept in the registry.
+func (r *Registry) Allow(ctx context.Context, actor Actor, scope string) error {
+	return r.read(ctx, actor, scope)
+}
+
+// FindClientID returns the ID of the client with an ID or a name, NotFound if there is none.
+func FindClientID(ctx context.Context, s store.Store, nameOrID string) (string, error) {
+	record, err := findClient(ctx, s, nameOrID)
+	return record.ID, err
 }
 
 // errDead is the answer to a token that was good once.

@@ -94,6 +94,7 @@ func calls(b *bench) map[string]struct {
 			return err
 		}},
 		"DeleteRole": {RolesWrite, func(ctx context.Context, a Actor) error { return b.DeleteRole(ctx, a, "reader") }},
+		"Allow":      {AuditRead, func(ctx context.Context, a Actor) error { return b.Allow(ctx, a, AuditRead) }},
 		"Keys":       {KeysRead, func(ctx context.Context, a Actor) error { _, err := b.Keys(ctx, a); return err }},
 		"RotateKey": {KeysRotate, func(ctx context.Context, a Actor) error {
 			_, err := b.RotateKey(ctx, a, "ES256", false)

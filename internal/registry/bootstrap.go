@@ -15,7 +15,8 @@ const Operator = "operator"
 
 // Bootstrap makes the admin API's resource and the first operator, who has all its scopes, and returns the operator with
 // the secret, or with Options.OperatorKey the private key; nil when the resource exists already. It runs at every start: an operator who was deleted or cut down later
-// stays so.
+// stays so. To an admin API from an earlier version it adds the scopes that are new, and gives them to a first operator who had
+// all there were; whoever had less has not become more powerful by an upgrade.
 func (r *Registry) Bootstrap(ctx context.Context) (*Registered, error) {
 	if err := r.ring.Ensure(ctx, jose.ES256); err != nil {
 		return nil, wrap(err)
@@ -27,7 +28,7 @@ func (r *Registry) Bootstrap(ctx context.Context) (*Registered, error) {
 		settings := resourceDefaults(ResourceSettings{URI: r.admin, Name: "Writ admin API", Scopes: adminScopes})
 		err := tx.Resources().Insert(ctx, resourceRecord(settings, tx.now))
 		if errors.Is(err, store.ErrExists) {
-			return store.Event{}, nil
+			return r.extend(ctx, tx)
 		}
 		if err != nil {
 			return store.Event{}, err
@@ -44,6 +45,66 @@ func (r *Registry) Bootstrap(ctx context.Context) (*Registered, error) {
 		return nil, err
 	}
 	return operator, nil
+}
+
+// extend adds what is new to the admin API's resource, and to the first operator's grant.
+func (r *Registry) extend(ctx context.Context, tx transaction) (store.Event, error) {
+	known, err := tx.Resources().Get(ctx, r.admin)
+	if err != nil {
+		return store.Event{}, err
+	}
+	var before oauth.Scope
+	for _, scope := range known.Scopes {
+		before = append(before, scope.Name)
+	}
+	added := before.Missing(AdminScopes()...)
+	if len(added) == 0 {
+		return store.Event{}, nil
+	}
+	for _, scope := range adminScopes {
+		if added.Has(scope.Name) {
+			known.Scopes = append(known.Scopes, store.Scope(scope))
+		}
+	}
+	known.Updated = tx.now
+	if err := tx.Resources().Put(ctx, known); err != nil {
+		return store.Event{}, err
+	}
+	event := store.Event{
+		Time: tx.now, Actor: System("bootstrap").ID, Action: "resource.updated", Object: r.admin, Detail: detail(map[string]oauth.Scope{"added": added}),
+	}
+	if err := tx.Append(ctx, event); err != nil {
+		return store.Event{}, err
+	}
+	return r.extendOperator(ctx, tx, before, added)
+}
+
+func (r *Registry) extendOperator(ctx context.Context, tx transaction, before, added oauth.Scope) (store.Event, error) {
+	record, err := findClient(ctx, tx, Operator)
+	if errors.Is(err, NotFound) {
+		return store.Event{}, nil
+	}
+	if err != nil {
+		return store.Event{}, err
+	}
+	extended := false
+	for i, grant := range record.Grants {
+		had := oauth.Scope(grant.Scopes)
+		if grant.Resource != r.admin || len(had.Missing(before...)) > 0 {
+			continue
+		}
+		extended = true
+		record.Grants[i].Scopes = append(grant.Scopes, had.Missing(added...)...)
+		if defaults := oauth.Scope(grant.Defaults); len(defaults.Missing(before...)) == 0 {
+			record.Grants[i].Defaults = append(grant.Defaults, defaults.Missing(added...)...)
+		}
+	}
+	if !extended {
+		return store.Event{}, nil
+	}
+	record.Updated = tx.now
+	event := store.Event{Action: "client.updated", Object: record.ID, Detail: detail(settingsOf(record))}
+	return event, tx.Clients().Put(ctx, record)
 }
 
 // ResetOperator gives the first operator a new secret, or with Options.OperatorKey a new key, in the place of all old ones,

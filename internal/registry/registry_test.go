@@ -535,7 +535,7 @@ func TestBootstrap(t *testing.T) {
 		t.Errorf("grants (-want +got):\n%s", diff)
 	}
 	resource, err := b.Resource(ctx, System("test"), AdminResource(issuer))
-	if err != nil || len(resource.Scopes) != 8 || resource.Format != "jwt" || resource.MultipleAudiences {
+	if err != nil || len(resource.Scopes) != len(AdminScopes()) || resource.Format != "jwt" || resource.MultipleAudiences {
 		t.Errorf("resource %+v, %v", resource, err)
 	}
 	var actions []string

@@ -42,7 +42,11 @@ func (s *Server) handle(context.Context) error {
 
 	s.handleMTLS()
 	f.traffic = s.admin.traffic
-	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger, Explain: s.explain})
+	trail, err := s.audit()
+	if err != nil {
+		return err
+	}
+	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger, Audit: trail, Explain: s.explain})
 	s.admin.http.Handler = f.admin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/"):
