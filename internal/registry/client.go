@@ -168,12 +168,17 @@ func (r *Registry) DeleteClient(ctx context.Context, actor Actor, nameOrID strin
 		if err != nil {
 			return store.Event{}, err
 		}
-		if err := retireID(ctx, tx, record.ID); err != nil {
-			return store.Event{}, err
-		}
 		event := store.Event{Action: "client.deleted", Object: record.ID, Detail: detail(settingsOf(record))}
-		return event, tx.Clients().Delete(ctx, record.ID)
+		return event, deleteClient(ctx, tx, record.ID)
 	})
+}
+
+// deleteClient removes a client for good: nobody gets its ID a second time.
+func deleteClient(ctx context.Context, tx store.Store, id string) error {
+	if err := retireID(ctx, tx, id); err != nil {
+		return err
+	}
+	return tx.Clients().Delete(ctx, id)
 }
 
 // Sweep takes from all clients what is over: former methods, secrets and keys that expired. None of it was accepted any

@@ -51,7 +51,7 @@ func (d *draft) clients() {
 			DeclaredChange: DeclaredChange{Action: "delete", Kind: "client", Name: client.Name}, scope: ClientsWrite,
 			admin: d.adminScopesOf(client, d.before.roles), was: client,
 			event: store.Event{Action: "client.deleted", Object: client.ID, Detail: detail(settingsOf(client))},
-			write: func(ctx context.Context, tx store.Store) error { return tx.Clients().Delete(ctx, client.ID) },
+			write: func(ctx context.Context, tx store.Store) error { return deleteClient(ctx, tx, client.ID) },
 		})
 	}
 }

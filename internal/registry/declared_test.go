@@ -437,6 +437,22 @@ func TestDeclaredSelf(t *testing.T) {
 	}
 }
 
+// TestDeclaredRetires: the ID of a client that a file no longer names is nobody's for good, as after any other deletion.
+func TestDeclaredRetires(t *testing.T) {
+	b := withOrders(t)
+	gone := b.client(oauth.ClientMetadata{ClientName: "gone"})
+	wish := Declaration{State: DeclaredState{Clients: []DeclaredClient{}}, Prune: true}
+	if _, err := b.ApplyDeclared(t.Context(), System("test"), wish); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Import(t.Context(), System("test"), Import{Clients: []ImportedClient{
+		{ID: gone.ID, ClientMetadata: oauth.ClientMetadata{ClientName: "another"}},
+	}})
+	if !errors.Is(err, Invalid) || !strings.Contains(err.Error(), "was the ID of a client that is deleted") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestDeclaredSecrets: a new secret is added, the old one has a day.
 func TestDeclaredSecrets(t *testing.T) {
 	b := withOrders(t)
