@@ -236,6 +236,17 @@ func (f brokenClients) Insert(ctx context.Context, record store.Client) error {
 	return f.Table.Insert(ctx, record)
 }
 
+// overtaken is a store in which something else is done just ahead of a transaction.
+type overtaken struct {
+	store.Store
+	meanwhile func()
+}
+
+func (o *overtaken) Update(ctx context.Context, change func(store.Store) error) error {
+	o.meanwhile()
+	return o.Store.Update(ctx, change)
+}
+
 // TestApplyDeclaredIsAtomic: when the n-th change fails, nothing happened.
 func TestApplyDeclaredIsAtomic(t *testing.T) {
 	everyStore(t, func(t *testing.T, s store.Store) {
@@ -409,6 +420,21 @@ func TestCO12Declared(t *testing.T) {
 			}
 		})
 	}
+	t.Run("CO-12 who is cut down meanwhile", func(t *testing.T) {
+		b := withOrders(t)
+		actor := b.operator("registrar", ClientsRead, ClientsWrite, RolesWrite)
+		b.Registry.store = &overtaken{Store: b.store, meanwhile: func() {
+			less := ClientUpdate{ClientMetadata: oauth.ClientMetadata{ClientName: "registrar", Grants: grant(ClientsRead, ClientsWrite)}}
+			if _, err := New(Options{Issuer: issuer, Store: b.store, Ring: b.ring, Now: b.now}).UpdateClient(t.Context(), System("test"), "registrar", less); err != nil {
+				t.Error(err)
+			}
+		}}
+		_, err := b.ApplyDeclared(t.Context(), actor, Declaration{State: role("clerk")})
+		wantCode(t, err, Forbidden)
+		if _, err := b.store.Roles().Get(t.Context(), "clerk"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("something happened: %v", err)
+		}
+	})
 	t.Run("CO-12 reading what one may not", func(t *testing.T) {
 		b := withOrders(t)
 		actor := b.operator("reader", ClientsRead)
