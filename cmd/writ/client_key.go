@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/internal/jose"
 )
 
@@ -98,19 +100,11 @@ func newClientKeyList(as *operatorFlag) *cobra.Command {
 		Args:    exactArgs("NAME"),
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
-		if err != nil {
-			return err
-		}
-		client, err := admin.Client(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
+	cmd.RunE = as.lookingAtClient(func(out io.Writer, client adminapi.Client) error {
 		if client.JWKSURI != "" && !*asJSON {
-			fmt.Fprintf(cmd.OutOrStdout(), "Its keys are those that it publishes at %s.\n", client.JWKSURI)
+			fmt.Fprintf(out, "Its keys are those that it publishes at %s.\n", client.JWKSURI)
 			for _, use := range client.Uses {
-				fmt.Fprintln(cmd.OutOrStdout(), use.Credential+", "+lastUse(use.LastUse))
+				fmt.Fprintln(out, use.Credential+", "+lastUse(use.LastUse))
 			}
 			return nil
 		}
@@ -118,8 +112,8 @@ func newClientKeyList(as *operatorFlag) *cobra.Command {
 		for _, key := range client.Keys {
 			rows = append(rows, []string{key.ID, key.Algorithm, moment(key.Created), ends(key.Expires), when(key.LastUsed), key.LastUsedFrom})
 		}
-		return writeList(cmd.OutOrStdout(), *asJSON, client.Keys, []string{"KEY ID", "ALGORITHM", "ADDED", "EXPIRES", "LAST USED", "FROM"}, rows)
-	}
+		return writeList(out, *asJSON, client.Keys, []string{"KEY ID", "ALGORITHM", "ADDED", "EXPIRES", "LAST USED", "FROM"}, rows)
+	})
 	return cmd
 }
 

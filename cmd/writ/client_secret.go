@@ -169,15 +169,7 @@ func newClientSecretList(as *operatorFlag) *cobra.Command {
 		Args:    exactArgs("NAME"),
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
-		if err != nil {
-			return err
-		}
-		client, err := admin.Client(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
+	cmd.RunE = as.lookingAtClient(func(out io.Writer, client adminapi.Client) error {
 		rows := [][]string{}
 		for _, s := range client.Secrets {
 			rows = append(rows, []string{
@@ -185,8 +177,8 @@ func newClientSecretList(as *operatorFlag) *cobra.Command {
 			})
 		}
 		heading := []string{"SECRET ID", "NAME", "MADE", "NOT BEFORE", "EXPIRES", "LAST USED", "FROM"}
-		return writeList(cmd.OutOrStdout(), *asJSON, client.Secrets, heading, rows)
-	}
+		return writeList(out, *asJSON, client.Secrets, heading, rows)
+	})
 	return cmd
 }
 

@@ -19,8 +19,14 @@ func newClientShow(as *operatorFlag) *cobra.Command {
 		Args:    exactArgs("NAME"),
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
+	cmd.RunE = as.lookingAtClient(func(out io.Writer, client adminapi.Client) error { return showClient(out, *asJSON, client) })
+	return cmd
+}
+
+// lookingAtClient is what a command does that shows something of the client that it names.
+func (o *operatorFlag) lookingAtClient(show func(out io.Writer, client adminapi.Client) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		admin, err := o.connect()
 		if err != nil {
 			return err
 		}
@@ -28,9 +34,8 @@ func newClientShow(as *operatorFlag) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return showClient(cmd.OutOrStdout(), *asJSON, client)
+		return show(cmd.OutOrStdout(), client)
 	}
-	return cmd
 }
 
 func showClient(out io.Writer, asJSON bool, client adminapi.Client) error {

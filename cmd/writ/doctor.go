@@ -21,8 +21,9 @@ metadata, key set, TLS and how long its certificates count, data directory, root
 disk, journal, database, signing keys, credentials of clients that end within 30, 7 or 1 days, and
 the profile. Each finding comes with the command that mends it. Nothing is changed.
 
-Run it on the server's machine as the user of the server, with its configuration. With --url a
-server is looked at from outside, as its clients see it.
+Run it on the server's machine as the user of the server, with its configuration; without one the
+server is that of ./writ-data, or of writ dev in ./.writ-dev. With --url a server is looked at from
+outside, as its clients see it.
 
 Exit codes: 0 nothing to mend, 1 findings, 2 put wrongly.`,
 		Example: "  writ doctor --config /etc/writ/writ.yaml\n  writ doctor --url https://auth.example.com\n  writ doctor --json",
@@ -39,6 +40,9 @@ Exit codes: 0 nothing to mend, 1 findings, 2 put wrongly.`,
 		if address != "" {
 			result.Checks = server.DiagnoseIssuer(cmd.Context(), address)
 		} else {
+			if from.none() && onlyDev() {
+				from.set = []string{"data=" + devDirectory}
+			}
 			config, err := from.load()
 			if err != nil {
 				return err

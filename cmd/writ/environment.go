@@ -14,11 +14,14 @@ const (
 	devDirectory  = ".writ-dev"
 )
 
-// devEnvironment takes the variables of ./.writ-dev/env where the environment names neither issuer nor client, so that
+// devEnvironment takes the variables of ./.writ-dev/env where the environment names no issuer, client or credential, so that
 // `writ token` works beside a running `writ dev` without sourcing anything. It never completes what the environment
 // began: the demo client's secret is for its own issuer.
 func devEnvironment() error {
-	for _, name := range []string{"WRIT_ISSUER", "WRIT_CLIENT_ID", "WRIT_CLIENT_SECRET", "WRIT_CLIENT_SECRET_FILE"} {
+	for _, name := range []string{
+		"WRIT_ISSUER", "WRIT_CLIENT_ID", "WRIT_CLIENT_SECRET", "WRIT_CLIENT_SECRET_FILE",
+		"WRIT_PRIVATE_KEY_FILE", "WRIT_ASSERTION_FILE", "WRIT_CERTIFICATE_FILE",
+	} {
 		if os.Getenv(name) != "" {
 			return nil
 		}
@@ -38,6 +41,13 @@ func devEnvironment() error {
 		}
 	}
 	return nil
+}
+
+// onlyDev reports whether this is a directory that writ dev keeps its files in, and no other server.
+func onlyDev() bool {
+	_, noServer := os.Stat(dataDirectory)
+	_, noDev := os.Stat(devDirectory)
+	return errors.Is(noServer, os.ErrNotExist) && noDev == nil
 }
 
 // readEnvironment reads the lines `export WRIT_NAME='value'` of a file, as `writ dev` writes it.

@@ -22,6 +22,11 @@ func (c *configuration) flags(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails only for a flag that is not there
 }
 
+// none reports whether nothing says what the configuration or its data directory is.
+func (c *configuration) none() bool {
+	return c.file == "" && len(c.set) == 0 && os.Getenv("WRIT_CONFIG") == "" && os.Getenv("WRIT_DATA") == ""
+}
+
 func (c *configuration) load() (server.Config, error) {
 	flags := map[string]string{}
 	for _, setting := range c.set {

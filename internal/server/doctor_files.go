@@ -109,7 +109,7 @@ func (d *doctor) journal() {
 		d.add(check, DiagnosisFailed, fmt.Sprintf("the chain does not hold: %d places, the first: %v", len(report.Breaks), report.Breaks[0]),
 			"keep a copy of "+path+" as evidence, and find out who changed it")
 	default:
-		d.ok(check, fmt.Sprintf("%d lines in %d files follow from each other", report.Lines, report.Files))
+		d.ok(check, fmt.Sprintf("lines that follow from each other: %d, in files: %d", report.Lines, report.Files))
 	}
 }
 

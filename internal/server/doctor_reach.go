@@ -162,7 +162,7 @@ func (d *doctor) jwks(ctx context.Context, location string) {
 	case len(keys) == 0:
 		d.add(check, DiagnosisFailed, "no key is published: no token can be verified", "writ key list")
 	default:
-		d.ok(check, fmt.Sprintf("%d keys are published", len(keys)))
+		d.ok(check, fmt.Sprintf("keys published: %d", len(keys)))
 	}
 }
 

@@ -140,7 +140,7 @@ func TestDiagnoseIssuer(t *testing.T) {
 		name, check, state, text string
 		answer                   answer
 	}{
-		{"all is well", "jwks", DiagnosisOK, "1 keys", answer{keys: good}},
+		{"all is well", "jwks", DiagnosisOK, "keys published: 1", answer{keys: good}},
 		{"the clock is right", "clock", DiagnosisOK, "", answer{keys: good}},
 		{"a clock a minute ahead", "clock", DiagnosisFailed, "apart", answer{clock: time.Minute, keys: good}},
 		{"a clock a minute behind", "clock", DiagnosisFailed, "apart", answer{clock: -time.Minute, keys: good}},
