@@ -289,7 +289,7 @@ func describe(record *store.Client, m oauth.ClientMetadata) {
 func toGrants(grants []oauth.Grant) []store.Grant {
 	var records []store.Grant
 	for _, grant := range grants {
-		records = append(records, store.Grant(grant))
+		records = append(records, store.Grant{Resource: grant.Resource, Scopes: grant.Scopes, Defaults: grant.Defaults})
 	}
 	return records
 }
@@ -297,7 +297,7 @@ func toGrants(grants []oauth.Grant) []store.Grant {
 func fromGrants(records []store.Grant) []oauth.Grant {
 	var grants []oauth.Grant
 	for _, record := range records {
-		grants = append(grants, oauth.Grant(record))
+		grants = append(grants, oauth.Grant{Resource: record.Resource, Scopes: record.Scopes, Defaults: record.Defaults})
 	}
 	return grants
 }

@@ -31,11 +31,34 @@ type Client struct {
 	ResourceServerFor []string
 	MultipleAudiences bool          // may one token name several resources
 	TokenTTL          time.Duration // 0 leaves it to the resource
+	TokenReuse        time.Duration // within it, asking for the same again gives the same token; 0: never
+	Networks          []string      // prefixes, as netip.Prefix writes them, that it may ask for tokens from; nil: from anywhere
+	Claims            string        // a JSON object that each of its tokens holds as well; "" for none
+	RotatesSecrets    bool          // it may give itself a new secret in the place of the one that it presents
 	Suspended         bool
 	// NotBefore makes every token that was issued before it inactive.
-	NotBefore time.Time
-	Created   time.Time
-	Updated   time.Time
+	NotBefore    time.Time
+	Registration Registration // zero unless the client registered itself (RFC 7591)
+	Created      time.Time
+	Updated      time.Time
+}
+
+// A Registration is what is known of a client because it registered itself (RFC 7591, 7592).
+type Registration struct {
+	InitialToken string        // ID of the initial access token that it came with
+	Hash         string        // of its registration access token, as HashSecret writes it; "" when it has none any more
+	Software     string        // the software statement's issuer and software_id, if there was a statement
+	FirstUse     time.Duration // the client goes when it was not used for so long after it was made; 0: it stays
+	Idle         time.Duration // and when its last use is so long ago; 0: it stays
+	Described    string        // a JSON object: what it said of itself for people to read, and nothing decides by
+}
+
+// A Limit is a ceiling that a credential has of its own: what is got with it stays below, whatever the client may have. Zero
+// values are no ceiling.
+type Limit struct {
+	TokenTTL time.Duration
+	Scopes   []string // names
+	Networks []string // prefixes, as netip.Prefix writes them
 }
 
 // Key returns the client's ID.
@@ -52,6 +75,7 @@ type Secret struct {
 	Expires   time.Time
 	Rotated   time.Time // when a rotation gave it its end
 	Request   string    // names the request that it was made for, if that may be repeated; see registry
+	Limit     Limit
 }
 
 // A ClientKey is one of the public keys of a client.
@@ -64,15 +88,20 @@ type ClientKey struct {
 	Created     time.Time
 	NotBefore   time.Time
 	Expires     time.Time
+	Limit       Limit
 }
 
-// A Use says when a credential of a client was last good for something. It is coarse and written behind.
+// A Use says when a credential of a client was last good for something, or when the client last got a scope. It is coarse and
+// written behind.
 type Use struct {
 	ClientID   string
-	Credential string // ID of a Secret or ClientKey; what else proved who the client is has a word of its own
+	Credential string // ID of a Secret or ClientKey; what else proved who the client is has a word of its own; or ScopeUse
 	Last       time.Time
 	Remote     string
 }
+
+// ScopeUse is the Credential of the Use of a scope of a resource.
+func ScopeUse(resource, scope string) string { return "scope:" + scope + " " + resource }
 
 // HashSecret returns what is kept of a generated secret. One SHA-256 is all it needs: there is nothing to guess in 256
 // bits (RFC 6819, 5.1.4.1.3).
@@ -86,6 +115,7 @@ type Grant struct {
 	Resource string
 	Scopes   []string
 	Defaults []string
+	Claims   string // a JSON object that tokens for the resource hold as well; "" for none, and in roles
 }
 
 // Token formats of a Resource.
@@ -178,3 +208,23 @@ type Checkpoint struct {
 
 // Key returns the name of the journal.
 func (c Checkpoint) Key() string { return c.Journal }
+
+// An InitialToken lets whoever holds it register clients (RFC 7591, 3), with no more than it has itself.
+type InitialToken struct {
+	ID          string
+	Name        string        // what operators call it
+	Hash        string        // as HashSecret writes it
+	Grants      []Grant       // the most that a client may be granted
+	AuthMethods []string      // that a client may choose from; nil: all that the server has
+	TokenTTL    time.Duration // the most that a client's tokens live; 0: what the resource says
+	Networks    []string      // where it may be used from; nil: anywhere
+	FirstUse    time.Duration // see Registration
+	Idle        time.Duration
+	MaxUses     int64 // how many clients
+	Used        int64
+	Expires     time.Time
+	Created     time.Time
+}
+
+// Key returns the token's ID.
+func (t InitialToken) Key() string { return t.ID }

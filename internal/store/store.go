@@ -28,6 +28,7 @@ type Store interface {
 	Keys() Table[SigningKey]
 	Revocations() Table[Revocation]
 	Checkpoints() Table[Checkpoint]
+	InitialTokens() Table[InitialToken]
 
 	// UseOnce remembers id until expires and returns nil the first time; from then on ErrExists, on every node and
 	// across restarts, until expires has passed. With the zero time it never passes.

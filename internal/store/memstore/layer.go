@@ -18,6 +18,7 @@ type layer struct {
 	keys        rows[store.SigningKey]
 	revocations rows[store.Revocation]
 	checkpoints rows[store.Checkpoint]
+	initial     rows[store.InitialToken]
 	used        rows[time.Time]
 	uses        rows[map[string]store.Use] // of a client, by credential
 	events      []store.Event              // never deleted: the n-th of all layers has Sequence n
@@ -38,6 +39,7 @@ func newLayer(base *layer) *layer {
 		keys:        rows[store.SigningKey]{base: &base.keys},
 		revocations: rows[store.Revocation]{base: &base.revocations},
 		checkpoints: rows[store.Checkpoint]{base: &base.checkpoints},
+		initial:     rows[store.InitialToken]{base: &base.initial},
 		used:        rows[time.Time]{base: &base.used},
 		uses:        rows[map[string]store.Use]{base: &base.uses},
 		generation:  base.generation,
@@ -54,6 +56,7 @@ func (l *layer) merge() {
 	l.keys.merge()
 	l.revocations.merge()
 	l.checkpoints.merge()
+	l.initial.merge()
 	l.used.merge()
 	l.uses.merge()
 	l.base.events = append(l.base.events, l.events...)

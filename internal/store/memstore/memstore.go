@@ -131,6 +131,10 @@ func (v view) Revocations() store.Table[store.Revocation] {
 	return table[store.Revocation]{view: v, rows: func(l *layer) *rows[store.Revocation] { return &l.revocations }}
 }
 
+func (v view) InitialTokens() store.Table[store.InitialToken] {
+	return table[store.InitialToken]{view: v, rows: func(l *layer) *rows[store.InitialToken] { return &l.initial }}
+}
+
 func (v view) Checkpoints() store.Table[store.Checkpoint] {
 	return table[store.Checkpoint]{view: v, rows: func(l *layer) *rows[store.Checkpoint] { return &l.checkpoints }}
 }

@@ -165,17 +165,19 @@ type secretForm struct {
 	Expires   int64  `json:"expires"`
 	Rotated   int64  `json:"rotated,omitzero"`
 	Request   string `json:"request,omitempty"`
+
+	Limit limitForm `json:"limit,omitzero"`
 }
 
 func secrets(p *[]store.Secret) field {
 	return list[store.Secret, secretForm]{p,
 		func(s store.Secret) secretForm {
 			return secretForm{s.ID, s.Name, s.Hash, microseconds(s.Created), microseconds(s.NotBefore), microseconds(s.Expires),
-				microseconds(s.Rotated), s.Request}
+				microseconds(s.Rotated), s.Request, limitFormOf(s.Limit)}
 		},
 		func(f secretForm) store.Secret {
 			return store.Secret{ID: f.ID, Name: f.Name, Hash: f.Hash, Created: timeOf(f.Created), NotBefore: timeOf(f.NotBefore),
-				Expires: timeOf(f.Expires), Rotated: timeOf(f.Rotated), Request: f.Request}
+				Expires: timeOf(f.Expires), Rotated: timeOf(f.Rotated), Request: f.Request, Limit: f.Limit.limit()}
 		},
 	}
 }
@@ -188,31 +190,88 @@ type clientKeyForm struct {
 	Created     int64  `json:"created"`
 	NotBefore   int64  `json:"not_before,omitzero"`
 	Expires     int64  `json:"expires"`
+
+	Limit limitForm `json:"limit,omitzero"`
 }
 
 func clientKeys(p *[]store.ClientKey) field {
 	return list[store.ClientKey, clientKeyForm]{p,
 		func(k store.ClientKey) clientKeyForm {
-			return clientKeyForm{k.ID, k.Algorithm, k.Public, k.Certificate, microseconds(k.Created), microseconds(k.NotBefore), microseconds(k.Expires)}
+			return clientKeyForm{k.ID, k.Algorithm, k.Public, k.Certificate, microseconds(k.Created), microseconds(k.NotBefore),
+				microseconds(k.Expires), limitFormOf(k.Limit)}
 		},
 		func(f clientKeyForm) store.ClientKey {
 			return store.ClientKey{ID: f.ID, Algorithm: f.Algorithm, Public: nilIfEmpty(f.Public), Certificate: nilIfEmpty(f.Certificate),
-				Created: timeOf(f.Created), NotBefore: timeOf(f.NotBefore), Expires: timeOf(f.Expires)}
+				Created: timeOf(f.Created), NotBefore: timeOf(f.NotBefore), Expires: timeOf(f.Expires), Limit: f.Limit.limit()}
 		},
 	}
+}
+
+type limitForm struct {
+	TokenTTL int64    `json:"token_ttl,omitzero"`
+	Scopes   []string `json:"scopes,omitempty"`
+	Networks []string `json:"networks,omitempty"`
+}
+
+func limitFormOf(l store.Limit) limitForm {
+	return limitForm{l.TokenTTL.Microseconds(), l.Scopes, l.Networks}
+}
+
+func (f limitForm) limit() store.Limit {
+	return store.Limit{TokenTTL: time.Duration(f.TokenTTL) * time.Microsecond, Scopes: nilIfEmpty(f.Scopes), Networks: nilIfEmpty(f.Networks)}
+}
+
+// IsZero makes a credential without a ceiling be written without one.
+func (f limitForm) IsZero() bool {
+	return f.TokenTTL == 0 && len(f.Scopes) == 0 && len(f.Networks) == 0
+}
+
+// registration is a store.Registration as JSON.
+type registration struct{ of *store.Registration }
+
+type registrationForm struct {
+	InitialToken string `json:"initial_token,omitempty"`
+	Hash         string `json:"hash,omitempty"`
+	Software     string `json:"software,omitempty"`
+	FirstUse     int64  `json:"first_use,omitzero"`
+	Idle         int64  `json:"idle,omitzero"`
+	Described    string `json:"described,omitempty"`
+}
+
+func (f registration) Value() (driver.Value, error) {
+	r := f.of
+	b, err := json.Marshal(registrationForm{r.InitialToken, r.Hash, r.Software, r.FirstUse.Microseconds(), r.Idle.Microseconds(), r.Described})
+	return string(b), err
+}
+
+func (f registration) Scan(value any) error {
+	var s string
+	if err := scan(&s, value); err != nil {
+		return err
+	}
+	var form registrationForm
+	if err := json.Unmarshal([]byte(s), &form); err != nil {
+		return errColumn
+	}
+	*f.of = store.Registration{
+		InitialToken: form.InitialToken, Hash: form.Hash, Software: form.Software, Described: form.Described,
+		FirstUse: time.Duration(form.FirstUse) * time.Microsecond, Idle: time.Duration(form.Idle) * time.Microsecond,
+	}
+	return nil
 }
 
 type grantForm struct {
 	Resource string   `json:"resource"`
 	Scopes   []string `json:"scopes"`
 	Defaults []string `json:"defaults"`
+	Claims   string   `json:"claims,omitempty"`
 }
 
 func grants(p *[]store.Grant) field {
 	return list[store.Grant, grantForm]{p,
-		func(g store.Grant) grantForm { return grantForm{g.Resource, g.Scopes, g.Defaults} },
+		func(g store.Grant) grantForm { return grantForm{g.Resource, g.Scopes, g.Defaults, g.Claims} },
 		func(f grantForm) store.Grant {
-			return store.Grant{Resource: f.Resource, Scopes: nilIfEmpty(f.Scopes), Defaults: nilIfEmpty(f.Defaults)}
+			return store.Grant{Resource: f.Resource, Scopes: nilIfEmpty(f.Scopes), Defaults: nilIfEmpty(f.Defaults), Claims: f.Claims}
 		},
 	}
 }

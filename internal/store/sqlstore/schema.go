@@ -19,7 +19,7 @@ var clients = schema[store.Client]{
 		"id", "name", "auth_method", "grant_types", "secrets", "grants", "roles", "resource_server_for",
 		"multiple_audiences", "token_ttl", "suspended", "not_before", "created", "updated",
 		"former_method", "former_until", "keys", "jwks_uri", "signing_algorithm", "certificate_rule", "certificate_value",
-		"certificate_bound", "dpop_bound"),
+		"certificate_bound", "dpop_bound", "token_reuse", "networks", "claims", "rotates_secrets", "registration"),
 	fields: func(c *store.Client) []field {
 		return []field{
 			text{&c.ID}, text{&c.Name}, text{&c.AuthMethod}, texts(&c.GrantTypes), secrets(&c.Secrets), grants(&c.Grants),
@@ -27,6 +27,7 @@ var clients = schema[store.Client]{
 			instant{&c.NotBefore}, instant{&c.Created}, instant{&c.Updated},
 			text{&c.FormerMethod}, instant{&c.FormerUntil}, clientKeys(&c.Keys), text{&c.JWKSURI}, text{&c.SigningAlgorithm},
 			text{&c.CertificateRule}, text{&c.CertificateValue}, flag{&c.CertificateBound}, flag{&c.DPoPBound},
+			span{&c.TokenReuse}, texts(&c.Networks), text{&c.Claims}, flag{&c.RotatesSecrets}, registration{&c.Registration},
 		}
 	},
 	counted: true,
@@ -80,6 +81,18 @@ var checkpoints = schema[store.Checkpoint]{
 	statements: statementsFor("checkpoints", false, "journal", "note", "written"),
 	fields: func(c *store.Checkpoint) []field {
 		return []field{text{&c.Journal}, text{&c.Note}, instant{&c.Written}}
+	},
+}
+
+var initialTokens = schema[store.InitialToken]{
+	name: "initial access tokens",
+	statements: statementsFor("initial_tokens", false, "id", "name", "hash", "grants", "auth_methods", "token_ttl", "networks",
+		"first_use", "idle", "max_uses", "used", "expires", "created"),
+	fields: func(t *store.InitialToken) []field {
+		return []field{
+			text{&t.ID}, text{&t.Name}, text{&t.Hash}, grants(&t.Grants), texts(&t.AuthMethods), span{&t.TokenTTL}, texts(&t.Networks),
+			span{&t.FirstUse}, span{&t.Idle}, number{&t.MaxUses}, number{&t.Used}, instant{&t.Expires}, instant{&t.Created},
+		}
 	},
 }
 

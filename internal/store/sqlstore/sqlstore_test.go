@@ -38,7 +38,7 @@ func emptyPostgreSQL(createdb ...string) func(t *testing.T) (dsn string) {
 		t.Cleanup(func() { // after the store was closed
 			db := must(sql.Open("pgx", dsn))
 			defer db.Close()
-			_, err := db.Exec(`TRUNCATE clients, resources, roles, signing_keys, revocations, checkpoints, used_ids, uses, events;
+			_, err := db.Exec(`TRUNCATE clients, resources, roles, signing_keys, revocations, checkpoints, initial_tokens, used_ids, uses, events;
 				UPDATE counters SET value = 0`)
 			if err != nil {
 				t.Error(err)

@@ -66,7 +66,7 @@ func statements() (reads, writes []sqlText) {
 	reads = []sqlText{readCounter, readEvents, readLastEvent, readUses}
 	writes = []sqlText{useOnce, growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
-		signingKeys.statements, revocations.statements, checkpoints.statements} {
+		signingKeys.statements, revocations.statements, checkpoints.statements, initialTokens.statements} {
 		reads = append(reads, t.get, t.exists, t.list)
 		writes = append(writes, t.insert, t.put, t.delete)
 	}

@@ -27,6 +27,10 @@ func (v view) Checkpoints() store.Table[store.Checkpoint] {
 	return table[store.Checkpoint]{v, &checkpoints}
 }
 
+func (v view) InitialTokens() store.Table[store.InitialToken] {
+	return table[store.InitialToken]{v, &initialTokens}
+}
+
 func (v view) UseOnce(ctx context.Context, id string, expires time.Time) error {
 	if id == "" || !store.Valid(id) {
 		return store.ErrInvalid

@@ -41,6 +41,9 @@ func tables(t *testing.T, open func(*testing.T) store.Store, tests ...string) {
 	t.Run("Checkpoints", func(t *testing.T) {
 		testTable(t, open, tests, store.Store.Checkpoints, func(c *store.Checkpoint, key string) { c.Journal = key })
 	})
+	t.Run("InitialTokens", func(t *testing.T) {
+		testTable(t, open, tests, store.Store.InitialTokens, func(r *store.InitialToken, key string) { r.ID = key })
+	})
 }
 
 func updates(t *testing.T, open func(*testing.T) store.Store) {
