@@ -19,16 +19,17 @@ const module = "github.com/writ-auth/writ"
 var imports = map[string]string{
 	".": "", "oauth": "", "internal/jose": "", "internal/audit": "", "internal/store": "", "interop": "", "conformance": "",
 	"client": "oauth internal/jose internal/pop", "client/oauth2source": "client", "resource": "oauth internal/jose internal/pop",
+	"admin/wire":              "oauth",
 	"internal/store/memstore": "internal/store", "internal/store/sqlstore": "internal/store", "internal/store/storetest": "internal/store",
 	"internal/pop":       "internal/jose oauth",
 	"internal/keyring":   "internal/jose internal/store",
 	"internal/slowhash":  "internal/store",
 	"internal/importer":  "internal/jose internal/registry internal/slowhash oauth",
 	"internal/authority": "internal/audit internal/jose internal/keyring internal/pop internal/slowhash internal/store oauth",
-	"internal/registry":  "internal/jose internal/keyring internal/pop internal/publicuri internal/slowhash internal/store oauth",
+	"internal/registry":  "admin/wire internal/jose internal/keyring internal/pop internal/publicuri internal/slowhash internal/store oauth",
 	"internal/publicuri": "", "internal/remotekeys": "internal/jose internal/publicuri",
 	"internal/endpoint": "internal/authority oauth",
-	"internal/adminapi": "internal/registry resource oauth",
+	"internal/adminapi": "admin/wire internal/registry resource oauth",
 	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
 		"internal/pop internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",
 	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/pop internal/registry " +
@@ -39,12 +40,12 @@ var imports = map[string]string{
 
 // What must not be linked, however far down: HTTP and SQL in the core, SQL at the edges, foreign modules in what users import.
 const (
-	core  = "internal/jose internal/pop internal/store internal/keyring internal/authority internal/registry internal/publicuri internal/slowhash internal/importer"
+	core  = "admin/wire internal/jose internal/pop internal/store internal/keyring internal/authority internal/registry internal/publicuri internal/slowhash internal/importer"
 	edges = "internal/endpoint internal/adminapi authtest"
 	jose  = "github.com/go-jose/go-jose/v4"
 )
 
-var modules = map[string]string{"oauth": "", "client": jose, "resource": jose, "client/oauth2source": jose + " golang.org/x/oauth2"}
+var modules = map[string]string{"oauth": "", "admin/wire": "", "client": jose, "resource": jose, "client/oauth2source": jose + " golang.org/x/oauth2"}
 
 // sqlOnly is what only sqlstore imports.
 var sqlOnly = regexp.MustCompile(`^(database/sql|github\.com/(jackc/pgx|ncruces/go-sqlite3|pressly/goose))($|/)`)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/internal/store/memstore"
@@ -39,8 +40,8 @@ var samples = map[string]struct{ value, body string }{
 	"revokeClientSecret":   {value: "billing"},
 	"listResources":        {},
 	"createResource":       {body: `{"uri":"urn:example:new","scopes":[]}`},
-	"getResource":          {value: resourceID(orders)},
-	"deleteResource":       {value: resourceID(orders)},
+	"getResource":          {value: wire.ResourceID(orders)},
+	"deleteResource":       {value: wire.ResourceID(orders)},
 	"listRoles":            {},
 	"createRole":           {body: `{"name":"new","grants":[]}`},
 	"getRole":              {value: "reader"},
@@ -51,7 +52,7 @@ var samples = map[string]struct{ value, body string }{
 	"rotateKey":            {body: `{"algorithm":"ES256"}`},
 	"revokeKey":            {value: "KEY"},
 	"revokeClientTokens":   {value: "billing", body: `{}`},
-	"revokeResourceTokens": {value: resourceID(orders), body: `{}`},
+	"revokeResourceTokens": {value: wire.ResourceID(orders), body: `{}`},
 	"revokeAllTokens":      {body: `{}`},
 	"listAudit":            {},
 	"verifyAudit":          {},

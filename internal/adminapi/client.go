@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -86,7 +87,7 @@ func (c *Caller) CreateResource(ctx context.Context, settings ResourceSettings) 
 
 // Resource returns a resource.
 func (c *Caller) Resource(ctx context.Context, uri string) (Resource, error) {
-	return call[Resource](ctx, c, http.MethodGet, "/resources/"+resourceID(uri), nil)
+	return call[Resource](ctx, c, http.MethodGet, "/resources/"+wire.ResourceID(uri), nil)
 }
 
 // Resources returns all resources in the order of their URIs.
@@ -96,7 +97,7 @@ func (c *Caller) Resources(ctx context.Context) iter.Seq2[Resource, error] {
 
 // DeleteResource removes a resource that no grant and no role names.
 func (c *Caller) DeleteResource(ctx context.Context, uri string) error {
-	return order(ctx, c, http.MethodDelete, "/resources/"+resourceID(uri))
+	return order(ctx, c, http.MethodDelete, "/resources/"+wire.ResourceID(uri))
 }
 
 // CreateRole registers a role.
@@ -127,7 +128,7 @@ func (c *Caller) Keys(ctx context.Context) ([]Key, error) {
 
 // RotateKey announces a new key for an algorithm, or with immediately lets it sign at once.
 func (c *Caller) RotateKey(ctx context.Context, algorithm string, immediately bool) (Key, error) {
-	return call[Key](ctx, c, http.MethodPost, "/keys/rotate", Rotation{algorithm, immediately})
+	return call[Key](ctx, c, http.MethodPost, "/keys/rotate", Rotation{Algorithm: algorithm, Now: immediately})
 }
 
 // RevokeKey withdraws a key at once.

@@ -6,29 +6,11 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 )
 
 // MaxDeclaredBody bounds the body of a declaration in bytes: some 8 000 clients. No other body is as large.
 const MaxDeclaredBody = 4 << 20
-
-type (
-	// DeclaredState is resources, roles and clients as a file declares them.
-	DeclaredState = registry.DeclaredState
-	// A DeclaredClient is a client as a file declares it.
-	DeclaredClient = registry.DeclaredClient
-	// DeclaredSecret is the secret of one, which prints REDACTED.
-	DeclaredSecret = registry.Secret
-	// A Declaration asks for a state.
-	Declaration = registry.Declaration
-	// A DeclaredPlan is what it takes to get there.
-	DeclaredPlan = registry.DeclaredPlan
-	// A DeclaredChange is one object that is created, changed or deleted.
-	DeclaredChange = registry.DeclaredChange
-	// A DeclaredImpact is something that was used lately and would work no more, or not as before.
-	DeclaredImpact = registry.DeclaredImpact
-)
 
 func (a *api) planDeclared(ctx context.Context, in *sent[Declaration]) (*answer[DeclaredPlan], error) {
 	return answered(a.registry.PlanDeclared(ctx, actor(ctx), in.Body))

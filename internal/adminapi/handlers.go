@@ -2,66 +2,14 @@ package adminapi
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"time"
 
+	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 )
 
-// What the API speaks of is what the registry speaks of.
-type (
-	// A Client is what an operator sees of one.
-	Client = registry.Client
-	// Registered is a new client with its secret, if it has one, which is shown this once.
-	Registered = registry.Registered
-	// A ClientUpdate is everything that is registered about a client, anew.
-	ClientUpdate = registry.ClientUpdate
-	// A ClientKey is one of the public keys of a client.
-	ClientKey = registry.ClientKey
-	// A LastUse says when a credential was last good for something.
-	LastUse = registry.LastUse
-	// ResourceSettings are what an operator says about a resource.
-	ResourceSettings = registry.ResourceSettings
-	// A Scope is something that a client can be allowed to do at a resource.
-	Scope = registry.Scope
-	// RoleSettings are what an operator says about a role.
-	RoleSettings = registry.RoleSettings
-	// A Role is a named bundle of scopes on resources.
-	Role = registry.Role
-	// A Key is one key of the ring, without its private half.
-	Key = registry.Key
-)
-
-// A Resource is a registered resource with the ID that its path has.
-type Resource struct {
-	ID string `json:"id" doc:"Names the resource in paths: the base64url of its URI" example:"aHR0cHM6Ly9hcGkuZXhhbXBsZS5jb20"`
-	registry.Resource
-}
-
-// A Page is a part of a list.
-type Page[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty" doc:"The value of after for the next page; left out on the last one"`
-}
-
-// A Rotation asks for a new key.
-type Rotation struct {
-	Algorithm string `json:"algorithm" doc:"The algorithm whose key is rotated; XC20P for the keys that seal opaque tokens" example:"ES256"`
-	Now       bool   `json:"now,omitempty" doc:"Sign with the new key at once: validators that keep the key set refuse its tokens until they fetch it again"`
-}
-
-// NewKey is a public key for a client. Exactly one of JWK and PEM is there.
-type NewKey struct {
-	JWK       json.RawMessage `json:"jwk,omitempty" doc:"The public key as a JWK (RFC 7517); excludes pem"`
-	PEM       string          `json:"pem,omitempty" doc:"The public key, or a certificate, in PEM; excludes jwk"`
-	NotBefore time.Time       `json:"not_before,omitzero" doc:"When it begins to count; left out: at once"`
-	Expires   time.Time       `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
-}
-
-// data returns the key as the registry takes it.
-func (k NewKey) data() ([]byte, error) {
+// keyData returns the key as the registry takes it.
+func keyData(k wire.NewKey) ([]byte, error) {
 	if (len(k.JWK) > 0) == (k.PEM != "") {
 		return nil, &registry.Error{
 			Code: registry.Invalid, Text: "not valid", Problems: []registry.Problem{{Field: "jwk", Text: "must be there, or pem, and not both"}},
@@ -94,8 +42,8 @@ type listed struct {
 	Limit int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100"`
 }
 
-func paged[T any](items []T, next string, err error) (*answer[Page[T]], error) {
-	return answered(Page[T]{items, next}, err)
+func paged[T any](items []T, next string, err error) (*answer[wire.Page[T]], error) {
+	return answered(wire.Page[T]{Items: items, Next: next}, err)
 }
 
 // sent is a request with a body.
@@ -107,7 +55,7 @@ type ofClient struct {
 
 type clientUpdate struct {
 	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Body   registry.ClientUpdate
+	Body   wire.ClientUpdate
 }
 
 type ofClientKey struct {
@@ -117,7 +65,7 @@ type ofClientKey struct {
 
 type newClientKey struct {
 	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Body   NewKey
+	Body   wire.NewKey
 }
 
 type ofResource struct {
@@ -132,19 +80,19 @@ type ofKey struct {
 	ID string `path:"id" doc:"The key's ID"`
 }
 
-func (a *api) listClients(ctx context.Context, in *listed) (*answer[Page[Client]], error) {
+func (a *api) listClients(ctx context.Context, in *listed) (*answer[wire.Page[wire.Client]], error) {
 	return paged(a.registry.Clients(ctx, actor(ctx), in.After, in.Limit))
 }
 
-func (a *api) createClient(ctx context.Context, in *sent[oauth.ClientMetadata]) (*answer[Registered], error) {
+func (a *api) createClient(ctx context.Context, in *sent[oauth.ClientMetadata]) (*answer[wire.Registered], error) {
 	return answered(a.registry.CreateClient(ctx, actor(ctx), in.Body))
 }
 
-func (a *api) client(ctx context.Context, in *ofClient) (*answer[Client], error) {
+func (a *api) client(ctx context.Context, in *ofClient) (*answer[wire.Client], error) {
 	return answered(a.registry.Client(ctx, actor(ctx), in.Client))
 }
 
-func (a *api) updateClient(ctx context.Context, in *clientUpdate) (*answer[Client], error) {
+func (a *api) updateClient(ctx context.Context, in *clientUpdate) (*answer[wire.Client], error) {
 	return answered(a.registry.UpdateClient(ctx, actor(ctx), in.Client, in.Body))
 }
 
@@ -152,16 +100,16 @@ func (a *api) deleteClient(ctx context.Context, in *ofClient) (*none, error) {
 	return done(a.registry.DeleteClient(ctx, actor(ctx), in.Client))
 }
 
-func (a *api) suspendClient(ctx context.Context, in *ofClient) (*answer[Client], error) {
+func (a *api) suspendClient(ctx context.Context, in *ofClient) (*answer[wire.Client], error) {
 	return answered(a.registry.SuspendClient(ctx, actor(ctx), in.Client))
 }
 
-func (a *api) resumeClient(ctx context.Context, in *ofClient) (*answer[Client], error) {
+func (a *api) resumeClient(ctx context.Context, in *ofClient) (*answer[wire.Client], error) {
 	return answered(a.registry.ResumeClient(ctx, actor(ctx), in.Client))
 }
 
-func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[ClientKey], error) {
-	data, err := in.Body.data()
+func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[wire.ClientKey], error) {
+	data, err := keyData(in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -172,58 +120,52 @@ func (a *api) revokeClientKey(ctx context.Context, in *ofClientKey) (*none, erro
 	return done(a.registry.RevokeClientKey(ctx, actor(ctx), in.Client, in.Key))
 }
 
-func (a *api) listResources(ctx context.Context, in *listed) (*answer[Page[Resource]], error) {
+func (a *api) listResources(ctx context.Context, in *listed) (*answer[wire.Page[wire.Resource]], error) {
 	after := ""
 	if in.After != "" {
 		var ok bool
-		if after, ok = resourceURI(in.After); !ok {
+		if after, ok = wire.ResourceURI(in.After); !ok {
 			return nil, &registry.Error{
 				Code: registry.Invalid, Text: "not valid", Problems: []registry.Problem{{Field: "after", Text: "is not the ID of a resource"}},
 			}
 		}
 	}
 	found, next, err := a.registry.Resources(ctx, actor(ctx), after, in.Limit)
-	resources := make([]Resource, 0, len(found))
-	for _, resource := range found {
-		resources = append(resources, withID(resource))
-	}
 	if next != "" {
-		next = resourceID(next)
+		next = wire.ResourceID(next)
 	}
-	return paged(resources, next, err)
+	return paged(found, next, err)
 }
 
-func (a *api) createResource(ctx context.Context, in *sent[ResourceSettings]) (*answer[Resource], error) {
-	made, err := a.registry.CreateResource(ctx, actor(ctx), in.Body)
-	return answered(withID(made), err)
+func (a *api) createResource(ctx context.Context, in *sent[wire.ResourceSettings]) (*answer[wire.Resource], error) {
+	return answered(a.registry.CreateResource(ctx, actor(ctx), in.Body))
 }
 
-func (a *api) resource(ctx context.Context, in *ofResource) (*answer[Resource], error) {
-	uri, ok := resourceURI(in.ID)
+func (a *api) resource(ctx context.Context, in *ofResource) (*answer[wire.Resource], error) {
+	uri, ok := wire.ResourceURI(in.ID)
 	if !ok {
 		return nil, errNoResource
 	}
-	found, err := a.registry.Resource(ctx, actor(ctx), uri)
-	return answered(withID(found), err)
+	return answered(a.registry.Resource(ctx, actor(ctx), uri))
 }
 
 func (a *api) deleteResource(ctx context.Context, in *ofResource) (*none, error) {
-	uri, ok := resourceURI(in.ID)
+	uri, ok := wire.ResourceURI(in.ID)
 	if !ok {
 		return nil, errNoResource
 	}
 	return done(a.registry.DeleteResource(ctx, actor(ctx), uri))
 }
 
-func (a *api) listRoles(ctx context.Context, in *listed) (*answer[Page[Role]], error) {
+func (a *api) listRoles(ctx context.Context, in *listed) (*answer[wire.Page[wire.Role]], error) {
 	return paged(a.registry.Roles(ctx, actor(ctx), in.After, in.Limit))
 }
 
-func (a *api) createRole(ctx context.Context, in *sent[RoleSettings]) (*answer[Role], error) {
+func (a *api) createRole(ctx context.Context, in *sent[wire.RoleSettings]) (*answer[wire.Role], error) {
 	return answered(a.registry.CreateRole(ctx, actor(ctx), in.Body))
 }
 
-func (a *api) role(ctx context.Context, in *ofRole) (*answer[Role], error) {
+func (a *api) role(ctx context.Context, in *ofRole) (*answer[wire.Role], error) {
 	return answered(a.registry.Role(ctx, actor(ctx), in.Name))
 }
 
@@ -231,12 +173,12 @@ func (a *api) deleteRole(ctx context.Context, in *ofRole) (*none, error) {
 	return done(a.registry.DeleteRole(ctx, actor(ctx), in.Name))
 }
 
-func (a *api) listKeys(ctx context.Context, _ *struct{}) (*answer[Page[Key]], error) {
+func (a *api) listKeys(ctx context.Context, _ *struct{}) (*answer[wire.Page[wire.Key]], error) {
 	keys, err := a.registry.Keys(ctx, actor(ctx))
 	return paged(keys, "", err)
 }
 
-func (a *api) rotateKey(ctx context.Context, in *sent[Rotation]) (*answer[Key], error) {
+func (a *api) rotateKey(ctx context.Context, in *sent[wire.Rotation]) (*answer[wire.Key], error) {
 	return answered(a.registry.RotateKey(ctx, actor(ctx), in.Body.Algorithm, in.Body.Now))
 }
 
@@ -245,14 +187,3 @@ func (a *api) revokeKey(ctx context.Context, in *ofKey) (*none, error) {
 }
 
 var errNoResource = &registry.Error{Code: registry.NotFound, Text: "there is no such resource: its ID is the base64url of its URI"}
-
-// resourceID returns what a resource is called in a path: a URI has slashes, and an encoded slash means something else to
-// every proxy.
-func resourceID(uri string) string { return base64.RawURLEncoding.EncodeToString([]byte(uri)) }
-
-func resourceURI(id string) (string, bool) {
-	uri, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	return string(uri), err == nil
-}
-
-func withID(found registry.Resource) Resource { return Resource{resourceID(found.URI), found} }

@@ -3,18 +3,6 @@ package adminapi
 import (
 	"context"
 	"net/http"
-
-	"github.com/writ-auth/writ/internal/registry"
-)
-
-// What imports speak of.
-type (
-	// An Import is what another authorization server knew.
-	Import = registry.Import
-	// An ImportedClient is a client with what it had there.
-	ImportedClient = registry.ImportedClient
-	// An ImportResult says what an import did.
-	ImportResult = registry.ImportResult
 )
 
 func (a *api) importAll(ctx context.Context, in *sent[Import]) (*answer[ImportResult], error) {

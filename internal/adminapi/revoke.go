@@ -4,12 +4,9 @@ import (
 	"context"
 	"net/http"
 	"time"
-)
 
-// A TokenRevocation says which tokens are to be inactive from now on.
-type TokenRevocation struct {
-	IssuedBefore time.Time `json:"issued_before,omitzero" doc:"Those that were issued before it; left out: all until now"`
-}
+	"github.com/writ-auth/writ/admin/wire"
+)
 
 type clientTokens struct {
 	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
@@ -26,7 +23,7 @@ func (a *api) revokeClientTokens(ctx context.Context, in *clientTokens) (*none, 
 }
 
 func (a *api) revokeResourceTokens(ctx context.Context, in *resourceTokens) (*none, error) {
-	uri, ok := resourceURI(in.ID)
+	uri, ok := wire.ResourceURI(in.ID)
 	if !ok {
 		return nil, errNoResource
 	}
@@ -44,7 +41,7 @@ func (c *Caller) RevokeClientTokens(ctx context.Context, nameOrID string, before
 
 // RevokeResourceTokens makes the tokens for a resource from before a time, now for the zero time, inactive.
 func (c *Caller) RevokeResourceTokens(ctx context.Context, uri string, before time.Time) error {
-	return c.revokeTokens(ctx, "/resources/"+resourceID(uri), before)
+	return c.revokeTokens(ctx, "/resources/"+wire.ResourceID(uri), before)
 }
 
 // RevokeAllTokens makes all tokens from before a time, now for the zero time, inactive.
@@ -53,6 +50,6 @@ func (c *Caller) RevokeAllTokens(ctx context.Context, before time.Time) error {
 }
 
 func (c *Caller) revokeTokens(ctx context.Context, of string, before time.Time) error {
-	_, err := c.send(ctx, http.MethodPost, of+"/revoke-tokens", TokenRevocation{before})
+	_, err := c.send(ctx, http.MethodPost, of+"/revoke-tokens", TokenRevocation{IssuedBefore: before})
 	return err
 }

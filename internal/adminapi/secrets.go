@@ -9,22 +9,6 @@ import (
 	"github.com/writ-auth/writ/internal/registry"
 )
 
-type (
-	// SecretInfo is what can be told about a secret.
-	SecretInfo = registry.SecretInfo
-	// SecretSettings are what an operator says about a further secret.
-	SecretSettings = registry.SecretSettings
-	// A NewSecret is a secret that was made now, which is shown this once.
-	NewSecret = registry.NewSecret
-)
-
-// A SecretRotation says how a client comes to its next secret.
-type SecretRotation struct {
-	Name    string    `json:"name,omitempty" doc:"What to call the new secret" example:"2027"`
-	Expires time.Time `json:"expires,omitzero" doc:"When the new secret stops counting; left out: never"`
-	Keep    *int64    `json:"keep_seconds,omitempty" doc:"How long the former secrets still count; left out: 24 hours. An end that one has already is never moved to later, nor to earlier while it is in use" minimum:"0" example:"86400"`
-}
-
 // idempotencyKey is the header with which a request can be repeated.
 const idempotencyKey = "Idempotency-Key"
 
@@ -51,10 +35,10 @@ func (a *api) addClientSecret(ctx context.Context, in *newSecret) (*answer[NewSe
 }
 
 func (a *api) rotateClientSecret(ctx context.Context, in *secretRotation) (*answer[NewSecret], error) {
-	return answered(a.registry.RotateSecret(ctx, actor(ctx), in.Client, in.Body.rotation(), in.Request))
+	return answered(a.registry.RotateSecret(ctx, actor(ctx), in.Client, rotation(in.Body), in.Request))
 }
 
-func (r SecretRotation) rotation() registry.SecretRotation {
+func rotation(r SecretRotation) registry.SecretRotation {
 	keep := registry.DefaultKeep
 	if r.Keep != nil {
 		// Past the longest that is allowed, and not so far that it comes round again.

@@ -25,15 +25,15 @@ const (
 
 // adminScopes are all of them, with what they allow.
 var adminScopes = []Scope{
-	{ClientsRead, "List clients and look at them"},
-	{ClientsWrite, "Create, change, suspend and delete clients"},
-	{ResourcesRead, "List resources and look at them"},
-	{ResourcesWrite, "Create and delete resources"},
-	{RolesRead, "List roles and look at them"},
-	{RolesWrite, "Create and delete roles"},
-	{KeysRead, "List signing keys"},
-	{KeysRotate, "Rotate and revoke signing keys"},
-	{AuditRead, "Read and verify what happened and what was changed"},
+	{Name: ClientsRead, Description: "List clients and look at them"},
+	{Name: ClientsWrite, Description: "Create, change, suspend and delete clients"},
+	{Name: ResourcesRead, Description: "List resources and look at them"},
+	{Name: ResourcesWrite, Description: "Create and delete resources"},
+	{Name: RolesRead, Description: "List roles and look at them"},
+	{Name: RolesWrite, Description: "Create and delete roles"},
+	{Name: KeysRead, Description: "List signing keys"},
+	{Name: KeysRotate, Description: "Rotate and revoke signing keys"},
+	{Name: AuditRead, Description: "Read and verify what happened and what was changed"},
 }
 
 // AdminScopes returns the names of the admin API's scopes.

@@ -13,15 +13,21 @@ import (
 // Operator is the name of the first operator's client.
 const Operator = "operator"
 
+// A NewOperator is the first operator's client with what it authenticates with: a secret, or with Options.OperatorKey a key.
+type NewOperator struct {
+	Registered
+	PrivateKey PrivateKey `json:"-"`
+}
+
 // Bootstrap makes the admin API's resource and the first operator, who has all its scopes, and returns the operator with
 // the secret, or with Options.OperatorKey the private key; nil when the resource exists already. It runs at every start: an operator who was deleted or cut down later
 // stays so. To an admin API from an earlier version it adds the scopes that are new, and gives them to a first operator who had
 // all there were; whoever had less has not become more powerful by an upgrade.
-func (r *Registry) Bootstrap(ctx context.Context) (*Registered, error) {
+func (r *Registry) Bootstrap(ctx context.Context) (*NewOperator, error) {
 	if err := r.ring.Ensure(ctx, jose.ES256); err != nil {
 		return nil, wrap(err)
 	}
-	var operator *Registered
+	var operator *NewOperator
 	actor := System("bootstrap")
 	err := r.change(ctx, actor, ResourcesWrite, func(tx transaction) (store.Event, error) {
 		operator = nil
@@ -109,25 +115,25 @@ func (r *Registry) extendOperator(ctx context.Context, tx transaction, before, a
 
 // ResetOperator gives the first operator a new secret, or with Options.OperatorKey a new key, in the place of all old ones,
 // and all admin scopes, or makes it anew. It is the way back in for whoever has the server's data in hand, never for a request.
-func (r *Registry) ResetOperator(ctx context.Context) (Registered, error) {
-	var operator Registered
+func (r *Registry) ResetOperator(ctx context.Context) (NewOperator, error) {
+	var operator NewOperator
 	err := r.change(ctx, System("reset"), ClientsWrite, func(tx transaction) (event store.Event, err error) {
 		operator, event, err = r.putOperator(ctx, tx)
 		return event, err
 	})
 	if err != nil {
-		return Registered{}, err
+		return NewOperator{}, err
 	}
 	return operator, nil
 }
 
 // putOperator makes the operator's client, or makes it whole again.
-func (r *Registry) putOperator(ctx context.Context, tx transaction) (Registered, store.Event, error) {
+func (r *Registry) putOperator(ctx context.Context, tx transaction) (NewOperator, store.Event, error) {
 	event := store.Event{Action: "operator.reset"}
 	record, err := findClient(ctx, tx, Operator)
 	missing := errors.Is(err, NotFound)
 	if err != nil && !missing {
-		return Registered{}, event, err
+		return NewOperator{}, event, err
 	}
 	if missing {
 		event.Action = "client.created"
@@ -144,7 +150,7 @@ func (r *Registry) putOperator(ctx context.Context, tx transaction) (Registered,
 	record.Grants, record.Suspended, record.Updated = grants, false, tx.now
 	operator, err := r.credential(&record, tx.now)
 	if err != nil {
-		return Registered{}, event, err
+		return NewOperator{}, event, err
 	}
 	event.Object, event.Detail = record.ID, detail(settingsOf(record))
 	if missing {
@@ -158,7 +164,7 @@ func (r *Registry) putOperator(ctx context.Context, tx transaction) (Registered,
 
 // credential gives the operator's record a new secret or key in the place of every other way to authenticate, and returns
 // it.
-func (r *Registry) credential(record *store.Client, now time.Time) (Registered, error) {
+func (r *Registry) credential(record *store.Client, now time.Time) (NewOperator, error) {
 	record.FormerMethod, record.FormerUntil, record.Secrets, record.Keys, record.JWKSURI = "", time.Time{}, nil, nil, ""
 	record.SigningAlgorithm, record.CertificateBound, record.DPoPBound = "", false, r.operatorKey
 	if r.operatorKey {
@@ -166,7 +172,7 @@ func (r *Registry) credential(record *store.Client, now time.Time) (Registered, 
 		key, private, err := newOperatorKey(now)
 		record.Keys = []store.ClientKey{key}
 		dropUnused(record)
-		return Registered{PrivateKey: private}, err
+		return NewOperator{PrivateKey: private}, err
 	}
 	if !usesSecrets(record.AuthMethod) {
 		record.AuthMethod = oauth.ClientSecretBasic
@@ -174,7 +180,7 @@ func (r *Registry) credential(record *store.Client, now time.Time) (Registered, 
 	dropUnused(record)
 	secret := newSecret()
 	record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: now}}
-	return Registered{Secret: secret}, nil
+	return NewOperator{Registered: Registered{Secret: secret}}, nil
 }
 
 func newOperatorKey(now time.Time) (store.ClientKey, PrivateKey, error) {

@@ -103,15 +103,6 @@ func (r *Registry) Clients(ctx context.Context, actor Actor, after string, limit
 	return clients, next, nil
 }
 
-// A ClientUpdate is everything that is registered about a client, anew.
-type ClientUpdate struct {
-	oauth.ClientMetadata
-	// KeepFormerUntil lets the method that the client had before be accepted until then as well, with its secrets or keys;
-	// zero ends it at once. Of a client whose method is not changed, it moves the end of the one before, and a time that is
-	// over ends it.
-	KeepFormerUntil time.Time `json:"keep_former_until,omitzero" doc:"When the authentication method changes: until when the former one is accepted as well, at most 366 days ahead; left out, it ends at once. When the method stays: moves that end, and a time in the past ends it"`
-}
-
 // UpdateClient replaces what is registered about a client, all but its name and whether it is suspended. Its method stays
 // when the update names none, so that no client falls back to secrets by an omission. Its secrets stay as long as a method
 // that is accepted needs them. So do its keys: an update that names neither jwks nor jwks_uri leaves them as they are, and

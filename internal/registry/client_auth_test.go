@@ -15,7 +15,7 @@ import (
 func (b *bench) tryChange(t *testing.T, m oauth.ClientMetadata, keep time.Time) (Client, error) {
 	t.Helper()
 	m.ClientName = "billing"
-	return b.UpdateClient(t.Context(), System("test"), "billing", ClientUpdate{m, keep})
+	return b.UpdateClient(t.Context(), System("test"), "billing", ClientUpdate{ClientMetadata: m, KeepFormerUntil: keep})
 }
 
 func (b *bench) changed(t *testing.T, m oauth.ClientMetadata, keep time.Time) Client {

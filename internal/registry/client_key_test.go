@@ -277,17 +277,17 @@ func TestLastUses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := func(from string) LastUse { return LastUse{later, from} }
+	used := func(from string) LastUse { return LastUse{LastUsed: later, LastUsedFrom: from} }
 	if got := b.look(t, "secretive").Secrets[0].LastUse; got != used("192.0.2.1") {
 		t.Errorf("secret: %+v", got)
 	}
 	if got := b.look(t, "billing"); got.Keys[0].LastUse != used("192.0.2.2") || got.Uses != nil {
 		t.Errorf("key: %+v, %+v", got.Keys, got.Uses)
 	}
-	if got := b.look(t, "remote").Uses; !cmp.Equal(got, []KeyUse{{"kid:2026", used("192.0.2.3")}}) {
+	if got := b.look(t, "remote").Uses; !cmp.Equal(got, []KeyUse{{Credential: "kid:2026", LastUse: used("192.0.2.3")}}) {
 		t.Errorf("key at jwks_uri: %+v", got)
 	}
-	if got := b.look(t, "tls").Uses; !cmp.Equal(got, []KeyUse{{"certificate", used("192.0.2.4")}}) {
+	if got := b.look(t, "tls").Uses; !cmp.Equal(got, []KeyUse{{Credential: "certificate", LastUse: used("192.0.2.4")}}) {
 		t.Errorf("certificate: %+v", got)
 	}
 	clients, _, err := b.Clients(ctx, System("test"), "", 0)

@@ -15,65 +15,6 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// A Client is what an operator sees of one. No secret can be read back: only hashes are kept, and they stay inside. What has
-// expired is not shown.
-type Client struct {
-	ID string `json:"client_id" doc:"Never reissued" example:"billing-4fk2p9qz7a"`
-	oauth.ClientMetadata
-	FormerMethod string       `json:"former_method,omitempty" doc:"The authentication method that is accepted as well until former_until" example:"client_secret_basic"`
-	FormerUntil  time.Time    `json:"former_until,omitzero"`
-	Suspended    bool         `json:"suspended" doc:"Whether the client gets no tokens and its tokens are inactive"`
-	Secrets      []SecretInfo `json:"secrets,omitempty" doc:"The secrets that count, without the secrets themselves"`
-	Keys         []ClientKey  `json:"keys,omitempty" doc:"The keys that were registered by value"`
-	Uses         []KeyUse     `json:"uses,omitempty" doc:"When a key from jwks_uri, or the certificate of a tls_client_auth client, was last used"`
-	Created      time.Time    `json:"created"`
-	Updated      time.Time    `json:"updated"`
-}
-
-// A LastUse says when a credential was last good for something, to about a minute, and who presented it.
-type LastUse struct {
-	LastUsed     time.Time `json:"last_used,omitzero" doc:"When it was last used, to about a minute; left out when it never was, or not in the last 400 days"`
-	LastUsedFrom string    `json:"last_used_from,omitempty" doc:"The address that used it then" example:"192.0.2.7"`
-}
-
-// SecretInfo is what can be told about a secret.
-type SecretInfo struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name,omitempty" doc:"What the operators call it" example:"eu-west"`
-	Created   time.Time `json:"created"`
-	NotBefore time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out when it always has"`
-	Expires   time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
-	Rotated   time.Time `json:"rotated,omitzero" doc:"When a rotation put another in its place; left out for one that is current"`
-	LastUse
-}
-
-// A ClientKey is one of the public keys of a client.
-type ClientKey struct {
-	ID                 string    `json:"kid" doc:"The key's ID; its thumbprint when it came without one"`
-	Algorithm          string    `json:"alg" doc:"The only algorithm that it is accepted with" example:"ES256"`
-	Thumbprint         string    `json:"thumbprint" doc:"SHA-256 of the key (RFC 7638); names the key in paths as well"`
-	CertificateSubject string    `json:"certificate_subject,omitempty" doc:"Subject of the certificate that came with the key, if one did (RFC 4514)"`
-	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
-	Created            time.Time `json:"created"`
-	NotBefore          time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out when it always has"`
-	Expires            time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
-	LastUse
-}
-
-// A KeyUse is the last use of something that the client, and not the registry, has.
-type KeyUse struct {
-	Credential string `json:"credential" doc:"\"kid:\" and the ID of a key, or \"certificate\"" example:"kid:2026-11"`
-	LastUse
-}
-
-// Registered is a new client with its secret, which is shown this once.
-type Registered struct {
-	Client
-	Secret Secret `json:"client_secret,omitzero" doc:"Shown this once; only a hash is kept. Left out for a client that authenticates with a key or a certificate" example:"writ_cs_..."`
-	// PrivateKey is the first operator's, from Bootstrap and ResetOperator with Options.OperatorKey. It is in no answer.
-	PrivateKey PrivateKey `json:"-"`
-}
-
 // settings are a client as events describe it.
 type settings struct {
 	oauth.ClientMetadata
@@ -158,7 +99,7 @@ func clientView(record store.Client, uses []store.Use) Client {
 	for _, use := range uses {
 		remote := record.JWKSURI != "" && strings.HasPrefix(use.Credential, "kid:")
 		if remote || record.CertificateRule != "" && use.Credential == "certificate" {
-			client.Uses = append(client.Uses, KeyUse{use.Credential, LastUse{use.Last, use.Remote}})
+			client.Uses = append(client.Uses, KeyUse{Credential: use.Credential, LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}})
 		}
 	}
 	return client
@@ -200,5 +141,5 @@ func lastUse(uses []store.Use, id string, created time.Time) LastUse {
 	if at < 0 || uses[at].Last.Before(created) {
 		return LastUse{}
 	}
-	return LastUse{uses[at].Last, uses[at].Remote}
+	return LastUse{LastUsed: uses[at].Last, LastUsedFrom: uses[at].Remote}
 }

@@ -27,11 +27,13 @@ func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]Declared
 	var found []DeclaredImpact
 	for _, use := range uses {
 		if text := fate(c, use.Credential); text != "" {
-			found = append(found, DeclaredImpact{c.was.Name, nameOf(c.was, use.Credential) + " " + text, LastUse{use.Last, use.Remote}})
+			found = append(found, DeclaredImpact{
+				Client: c.was.Name, Text: nameOf(c.was, use.Credential) + " " + text, LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote},
+			})
 		}
 	}
 	if less := lessThan(c.Fields); less != "" && c.Action == "change" {
-		found = append(found, DeclaredImpact{c.was.Name, less, newest(uses)})
+		found = append(found, DeclaredImpact{Client: c.was.Name, Text: less, LastUse: newest(uses)})
 	}
 	return found, nil
 }
@@ -44,7 +46,7 @@ func (d *draft) lateUses(ctx context.Context, s store.Store, id string) ([]store
 
 func newest(uses []store.Use) LastUse {
 	use := slices.MaxFunc(uses, func(a, b store.Use) int { return a.Last.Compare(b.Last) })
-	return LastUse{use.Last, use.Remote}
+	return LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}
 }
 
 // fate says what becomes of a credential that works now; "" if nothing.
@@ -137,7 +139,7 @@ func (d *draft) roleImpact(ctx context.Context, s store.Store, c change) ([]Decl
 			return nil, err
 		}
 		if len(uses) > 0 {
-			found = append(found, DeclaredImpact{d.names[id], less, newest(uses)})
+			found = append(found, DeclaredImpact{Client: d.names[id], Text: less, LastUse: newest(uses)})
 		}
 	}
 	return found, nil

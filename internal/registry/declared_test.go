@@ -525,7 +525,7 @@ func TestDeclaredImpact(t *testing.T) {
 		"billing": b.client(oauth.ClientMetadata{ClientName: "billing", Grants: grants, Roles: []string{"clerk"}}),
 		"keyed":   b.client(key), "idle": b.client(oauth.ClientMetadata{ClientName: "idle"}),
 	}
-	used := LastUse{noon.Add(-2 * time.Hour), "192.0.2.7"}
+	used := LastUse{LastUsed: noon.Add(-2 * time.Hour), LastUsedFrom: "192.0.2.7"}
 	note := func(client, credential string, last time.Time) {
 		if err := b.store.NoteUses(ctx, []store.Use{{ClientID: clients[client].ID, Credential: credential, Last: last, Remote: "192.0.2.7"}}); err != nil {
 			t.Fatal(err)

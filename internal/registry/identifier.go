@@ -12,23 +12,7 @@ import (
 	"strings"
 )
 
-// A Secret is a new client's secret. It prints REDACTED wherever it is formatted or logged; only Reveal and the JSON of
-// the one answer that shows it have the text.
-type Secret string
-
 const redacted = "REDACTED"
-
-// Reveal returns the secret itself.
-func (s Secret) Reveal() string { return string(s) }
-
-// String returns REDACTED.
-func (Secret) String() string { return redacted }
-
-// Format writes REDACTED, whatever the verb: %x of a secret is a secret.
-func (Secret) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
-
-// LogValue returns REDACTED.
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // A PrivateKey is the private half of the operator's key, as a JWK. It prints REDACTED wherever it is formatted, logged or
 // marshalled; only Reveal has the JWK.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
@@ -18,18 +17,6 @@ const (
 	KeyRetired   = "retired" // signs no more, and still verifies
 	KeyRevoked   = "revoked" // neither signs nor verifies
 )
-
-// A Key is one key of the ring, without its private half.
-type Key struct {
-	ID        string    `json:"id" doc:"The kid of the tokens it signs"`
-	Algorithm string    `json:"algorithm" example:"ES256" doc:"XC20P seals opaque tokens and is not published"`
-	Status    string    `json:"status" enum:"announced,signing,retired,revoked"`
-	Created   time.Time `json:"created"`
-	SignFrom  time.Time `json:"sign_from"`
-	SignUntil time.Time `json:"sign_until"`
-	DropAt    time.Time `json:"drop_at" doc:"When its last token is dead and it is forgotten"`
-	Revoked   time.Time `json:"revoked,omitzero"`
-}
 
 // Keys returns all keys of the ring, which are few.
 func (r *Registry) Keys(ctx context.Context, actor Actor) ([]Key, error) {

@@ -19,7 +19,7 @@ func withOperatorKey(t *testing.T, b *bench) *Registry {
 }
 
 // mustBeKeyed fails unless the operator can authenticate with the private key that was handed out, and with nothing else.
-func mustBeKeyed(t *testing.T, record store.Client, operator Registered) *jose.Signer {
+func mustBeKeyed(t *testing.T, record store.Client, operator NewOperator) *jose.Signer {
 	t.Helper()
 	signer, err := jose.ParseSigner([]byte(operator.PrivateKey.Reveal()), "")
 	if err != nil || signer.Algorithm != jose.ES256 {

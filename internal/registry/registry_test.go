@@ -333,6 +333,7 @@ func TestResources(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Resource{
+		ID: "aHR0cHM6Ly9vcmRlcnMuZXhhbXBsZS5jb20",
 		ResourceSettings: ResourceSettings{
 			URI: orders, Scopes: []Scope{{Name: "orders:read"}, {Name: "orders:write"}}, Format: "jwt", Algorithm: "ES256",
 			TokenTTLSeconds: 300,

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
 	"github.com/writ-auth/writ/internal/store"
@@ -24,30 +25,6 @@ const (
 	maxResourceScopes = 256
 	maxScope          = 128
 )
-
-// ResourceSettings are what an operator says about a resource.
-type ResourceSettings struct {
-	URI               string  `json:"uri" doc:"Identifies the resource, as tokens name it in aud: an absolute URI without query and fragment" example:"https://api.example.com"`
-	Name              string  `json:"name,omitempty" doc:"For people" example:"Orders"`
-	Scopes            []Scope `json:"scopes" doc:"What clients can be allowed to do"`
-	Format            string  `json:"format,omitempty" enum:"jwt,opaque" doc:"Format of its tokens; jwt when left out"`
-	Algorithm         string  `json:"algorithm,omitempty" doc:"Signs its tokens; ES256 when left out" example:"ES256"`
-	TokenTTLSeconds   int64   `json:"token_ttl_seconds,omitempty" doc:"Life of its tokens in seconds; 300 when left out"`
-	MultipleAudiences bool    `json:"multiple_audiences,omitempty" doc:"Whether it may share a token with other resources"`
-}
-
-// A Scope is something that a client can be allowed to do at a resource.
-type Scope struct {
-	Name        string `json:"name" example:"orders:read"`
-	Description string `json:"description,omitempty" example:"Look at orders"`
-}
-
-// A Resource is a protected API.
-type Resource struct {
-	ResourceSettings
-	Created time.Time `json:"created"`
-	Updated time.Time `json:"updated"`
-}
 
 // CreateResource registers a resource, and makes the first key of its algorithm if there is none.
 func (r *Registry) CreateResource(ctx context.Context, actor Actor, settings ResourceSettings) (Resource, error) {
@@ -251,6 +228,7 @@ func resourceRecord(settings ResourceSettings, now time.Time) store.Resource {
 
 func resourceView(record store.Resource) Resource {
 	resource := Resource{
+		ID: wire.ResourceID(record.URI),
 		ResourceSettings: ResourceSettings{
 			URI: record.URI, Name: record.Name, Scopes: []Scope{}, Format: record.Format, Algorithm: record.Algorithm,
 			TokenTTLSeconds: int64(record.TokenTTL / time.Second), MultipleAudiences: record.MultipleAudiences,

@@ -14,27 +14,11 @@ const maxSecrets = 16
 // DefaultKeep is how long a rotation lets the former secrets count when nothing else is said.
 const DefaultKeep = 24 * time.Hour
 
-// SecretSettings are what an operator says about a further secret. The zero value is one without a name that counts at once
-// and for good.
-type SecretSettings struct {
-	Name      string    `json:"name,omitempty" doc:"What to call it, such as who gets it; no two of a client have the same" example:"eu-west"`
-	NotBefore time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out: at once"`
-	Expires   time.Time `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
-}
-
 // A SecretRotation says how a client comes to its next secret.
 type SecretRotation struct {
 	Name    string
 	Expires time.Time     // of the new one; zero: never
 	Keep    time.Duration // how long the former ones still count
-}
-
-// A NewSecret is a secret that was made now, which is shown this once.
-type NewSecret struct {
-	ClientID string `json:"client_id" example:"billing-4fk2p9qz7a"`
-	SecretInfo
-	Secret Secret       `json:"client_secret" doc:"Shown this once; only a hash is kept" example:"writ_cs_..."`
-	Former []SecretInfo `json:"former,omitempty" doc:"The other secrets of the client, each with its end"`
 }
 
 // AddSecret gives a client one more secret, beside those that it has. A client that authenticates with a key may have one as

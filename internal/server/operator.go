@@ -31,7 +31,7 @@ func (s *Server) correctCredential() error {
 }
 
 // keepOperator writes the credential of an operator who was just made to operator.json.
-func (s *Server) keepOperator(operator *registry.Registered) error {
+func (s *Server) keepOperator(operator *registry.NewOperator) error {
 	s.madeOperator = operator
 	path, err := writeCredential(s.config.Data, Credential{
 		Issuer: s.issuer, Admin: s.adminURL, ClientID: operator.ID,

@@ -60,7 +60,7 @@ type Server struct {
 	polled   atomic.Int64 // when the store last answered, in Unix nanoseconds
 
 	remoteKeys   func(*remotekeys.Options) // nil but in tests
-	madeOperator *registry.Registered      // by this start; nil if there was one already
+	madeOperator *registry.NewOperator     // by this start; nil if there was one already
 
 	closing sync.Once
 	opened  []io.Closer // closed in reverse

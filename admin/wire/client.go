@@ -1,0 +1,71 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/writ-auth/writ/oauth"
+)
+
+// A Client is what an operator sees of one. No secret can be read back: only hashes are kept, and they stay inside. What has
+// expired is not shown.
+type Client struct {
+	ID string `json:"client_id" doc:"Never reissued" example:"billing-4fk2p9qz7a"`
+	oauth.ClientMetadata
+	FormerMethod string       `json:"former_method,omitempty" doc:"The authentication method that is accepted as well until former_until" example:"client_secret_basic"`
+	FormerUntil  time.Time    `json:"former_until,omitzero"`
+	Suspended    bool         `json:"suspended" doc:"Whether the client gets no tokens and its tokens are inactive"`
+	Secrets      []SecretInfo `json:"secrets,omitempty" doc:"The secrets that count, without the secrets themselves"`
+	Keys         []ClientKey  `json:"keys,omitempty" doc:"The keys that were registered by value"`
+	Uses         []KeyUse     `json:"uses,omitempty" doc:"When a key from jwks_uri, or the certificate of a tls_client_auth client, was last used"`
+	Created      time.Time    `json:"created"`
+	Updated      time.Time    `json:"updated"`
+}
+
+// A LastUse says when a credential was last good for something, to about a minute, and who presented it.
+type LastUse struct {
+	LastUsed     time.Time `json:"last_used,omitzero" doc:"When it was last used, to about a minute; left out when it never was, or not in the last 400 days"`
+	LastUsedFrom string    `json:"last_used_from,omitempty" doc:"The address that used it then" example:"192.0.2.7"`
+}
+
+// A ClientKey is one of the public keys of a client.
+type ClientKey struct {
+	ID                 string    `json:"kid" doc:"The key's ID; its thumbprint when it came without one"`
+	Algorithm          string    `json:"alg" doc:"The only algorithm that it is accepted with" example:"ES256"`
+	Thumbprint         string    `json:"thumbprint" doc:"SHA-256 of the key (RFC 7638); names the key in paths as well"`
+	CertificateSubject string    `json:"certificate_subject,omitempty" doc:"Subject of the certificate that came with the key, if one did (RFC 4514)"`
+	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
+	Created            time.Time `json:"created"`
+	NotBefore          time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out when it always has"`
+	Expires            time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
+	LastUse
+}
+
+// A KeyUse is the last use of something that the client, and not the registry, has.
+type KeyUse struct {
+	Credential string `json:"credential" doc:"\"kid:\" and the ID of a key, or \"certificate\"" example:"kid:2026-11"`
+	LastUse
+}
+
+// Registered is a new client with its secret, which is shown this once.
+type Registered struct {
+	Client
+	Secret Secret `json:"client_secret,omitzero" doc:"Shown this once; only a hash is kept. Left out for a client that authenticates with a key or a certificate" example:"writ_cs_..."`
+}
+
+// A ClientUpdate is everything that is registered about a client, anew.
+type ClientUpdate struct {
+	oauth.ClientMetadata
+	// KeepFormerUntil lets the method that the client had before be accepted until then as well, with its secrets or keys;
+	// zero ends it at once. Of a client whose method is not changed, it moves the end of the one before, and a time that is
+	// over ends it.
+	KeepFormerUntil time.Time `json:"keep_former_until,omitzero" doc:"When the authentication method changes: until when the former one is accepted as well, at most 366 days ahead; left out, it ends at once. When the method stays: moves that end, and a time in the past ends it"`
+}
+
+// NewKey is a public key for a client. Exactly one of JWK and PEM is there.
+type NewKey struct {
+	JWK       json.RawMessage `json:"jwk,omitempty" doc:"The public key as a JWK (RFC 7517); excludes pem"`
+	PEM       string          `json:"pem,omitempty" doc:"The public key, or a certificate, in PEM; excludes jwk"`
+	NotBefore time.Time       `json:"not_before,omitzero" doc:"When it begins to count; left out: at once"`
+	Expires   time.Time       `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
+}
