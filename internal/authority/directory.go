@@ -63,6 +63,7 @@ type client struct {
 	keys       []clientKey
 	rule       *pop.CertificateRule // which certificates are the client's; nil: none
 	confirmed  atomic.Int64         // when the store was last known to say the same: nanoseconds after the directory began
+	noted      *scopeNotes          // shared with the entries before and after it
 }
 
 // effective is what a client may have of one resource.
@@ -239,7 +240,10 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	d.learn(record)
 	known := &client{
 		Client: &record, generation: catalog.generation, grants: catalog.effective(record),
-		keys: keysOf(record), rule: ruleOf(record),
+		keys: keysOf(record), rule: ruleOf(record), noted: &scopeNotes{},
+	}
+	if before, cached := d.clients.GetIfPresent(record.ID); cached {
+		known.noted = before.noted
 	}
 	d.confirm(known, asked)
 	d.clients.Set(record.ID, known) // not id, which holds on to the whole request that it came in

@@ -81,7 +81,11 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	}
 	authorization.Confirmation = confirmation
 	r.Outcome.Grant = grantType
-	return a.mint(ctx, r, authorization)
+	response, err := a.mint(ctx, r, authorization)
+	if err == nil {
+		a.noteScopes(client, authorization.Audience, response.Scope, r.Remote)
+	}
+	return response, err
 }
 
 // mint makes the token of an authorization. It leaves only when its event is on disk: what was issued can always be

@@ -285,6 +285,9 @@ func clientKey(key jose.Key, algorithm string) (store.ClientKey, error) {
 	if len(key.ID) > maxKeyID || slices.ContainsFunc([]rune(key.ID), unprintable) {
 		return store.ClientKey{}, fmt.Errorf("has a kid that is longer than %d bytes, or has a character that cannot be printed", maxKeyID)
 	}
+	if _, _, scope := (store.Use{Credential: key.ID}).Scope(); scope {
+		return store.ClientKey{}, errors.New("has a kid that reads as the use of a scope")
+	}
 	if key.Algorithm == "" && jose.Fits(algorithm, key.Public) {
 		key.Algorithm = algorithm
 	}

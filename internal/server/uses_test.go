@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,6 +61,11 @@ func TestLastUsesAreKept(t *testing.T) {
 		}
 		again := start(t, c)
 		uses, err := again.store.Uses(t.Context(), client.ID)
+		scopes := slices.DeleteFunc(slices.Clone(uses), func(u store.Use) bool { _, _, scope := u.Scope(); return !scope })
+		if resource, scope, _ := (append(scopes, store.Use{}))[0].Scope(); len(scopes) != 1 || resource != testResource || scope != "orders:read" {
+			t.Errorf("uses of scopes: got %+v", scopes)
+		}
+		uses = slices.DeleteFunc(uses, func(u store.Use) bool { return slices.Contains(scopes, u) })
 		if err != nil || len(uses) != 1 || time.Since(uses[0].Last) > time.Minute || uses[0].Remote != here {
 			t.Errorf("got %+v, %v", uses, err)
 		}

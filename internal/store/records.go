@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"strings"
 	"time"
 )
 
@@ -102,6 +103,16 @@ type Use struct {
 
 // ScopeUse is the Credential of the Use of a scope of a resource.
 func ScopeUse(resource, scope string) string { return "scope:" + scope + " " + resource }
+
+// Scope returns which scope of which resource a use is of; found is false for the use of a credential.
+func (u Use) Scope() (resource, scope string, found bool) {
+	text, is := strings.CutPrefix(u.Credential, "scope:")
+	if !is {
+		return "", "", false
+	}
+	scope, resource, found = strings.Cut(text, " ") // no scope has a space (RFC 6749, 3.3)
+	return resource, scope, found
+}
 
 // HashSecret returns what is kept of a generated secret. One SHA-256 is all it needs: there is nothing to guess in 256
 // bits (RFC 6819, 5.1.4.1.3).
