@@ -12,7 +12,7 @@ import (
 )
 
 var labelOperation = label{"operation", []string{
-	"get", "list", "insert", "put", "delete", "use_once", "note_uses", "uses", "append", "events", "update", "generation", "sweep", "ping",
+	"get", "list", "find", "insert", "put", "delete", "use_once", "note_uses", "uses", "append", "events", "update", "generation", "sweep", "ping",
 }}
 
 // storeMetrics are of what the store was asked.
@@ -84,6 +84,11 @@ func (w watched) Revocations() store.Table[store.Revocation] {
 
 func (w watched) Checkpoints() store.Table[store.Checkpoint] {
 	return watchedTable[store.Checkpoint]{w.Store.Checkpoints(), w.metrics}
+}
+
+func (w watched) FindClients(ctx context.Context, query store.ClientQuery) (found []store.Client, err error) {
+	defer func(began time.Time) { w.metrics.done("find", began, err) }(time.Now())
+	return w.Store.FindClients(ctx, query)
 }
 
 func (w watched) UseOnce(ctx context.Context, id string, expires time.Time) (err error) {

@@ -30,6 +30,10 @@ type Store interface {
 	Checkpoints() Table[Checkpoint]
 	InitialTokens() Table[InitialToken]
 
+	// FindClients returns the clients that a query wants, up to its Limit, in its order. It returns ErrInvalid for a query
+	// with text that no client can have, see Valid.
+	FindClients(ctx context.Context, query ClientQuery) ([]Client, error)
+
 	// UseOnce remembers id until expires and returns nil the first time; from then on ErrExists, on every node and
 	// across restarts, until expires has passed. With the zero time it never passes.
 	UseOnce(ctx context.Context, id string, expires time.Time) error

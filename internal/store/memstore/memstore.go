@@ -115,6 +115,31 @@ func (v view) Clients() store.Table[store.Client] {
 	}
 }
 
+func (v view) FindClients(ctx context.Context, query store.ClientQuery) (found []store.Client, err error) {
+	if !store.Valid(query) {
+		return nil, store.ErrInvalid
+	}
+	err = v.read(ctx, func(l *layer) error {
+		ids := l.clients.keys()
+		if query.Name != "" {
+			id, _ := l.clientNames.get(query.Name)
+			ids = []string{id}
+		}
+		for _, id := range ids {
+			if client, is := l.clients.get(id); is && query.Matches(client) {
+				found = append(found, client)
+			}
+		}
+		slices.SortFunc(found, func(a, b store.Client) int { return query.Compare(query.Position(a), query.Position(b)) })
+		found = slices.Clip(found[:min(len(found), max(query.Limit, 0))])
+		for i := range found {
+			found[i] = copyOf(found[i])
+		}
+		return nil
+	})
+	return found, err
+}
+
 func (v view) Resources() store.Table[store.Resource] {
 	return table[store.Resource]{view: v, counted: true, rows: func(l *layer) *rows[store.Resource] { return &l.resources }}
 }

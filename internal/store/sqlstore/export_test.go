@@ -25,11 +25,13 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 	return value, err
 }
 
-// Statements returns the text of every statement.
+// Statements returns the text of every statement, for both databases.
 func Statements() (texts []string) {
-	_, all := statements()
-	for _, text := range all {
-		texts = append(texts, string(text))
+	for _, d := range []dialect{sqliteDialect, postgresDialect} {
+		_, all := (&database{dialect: d}).statements()
+		for _, text := range all {
+			texts = append(texts, string(text))
+		}
 	}
 	return texts
 }

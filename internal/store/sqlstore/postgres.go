@@ -29,6 +29,13 @@ const (
 	migrationUnlock  = `SELECT pg_advisory_unlock($1)`
 )
 
+var postgresDialect = dialect{
+	schemaExists: postgresSchemaExists,
+	takeTurn:     postgresTakeTurn,
+	grantsOf:     "json_array_elements(clients.grants::json)",
+	rolesOf:      "json_array_elements_text(clients.roles::json)",
+}
+
 func connectPostgreSQL(ctx context.Context, options Options) (*database, error) {
 	config, err := postgresConfig(options.DSN)
 	if err != nil {
@@ -52,7 +59,7 @@ func connectPostgreSQL(ctx context.Context, options Options) (*database, error) 
 	}
 	all := &pool{db: db}
 	return &database{
-		dialect: dialect{schemaExists: postgresSchemaExists, takeTurn: postgresTakeTurn},
+		dialect: postgresDialect,
 		reads:   all, writes: all,
 		migrations: migrations{
 			files:  collated{options.migrations},

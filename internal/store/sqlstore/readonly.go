@@ -39,7 +39,7 @@ func (d *database) prepareReads(ctx context.Context) error {
 	if err := schema.Fits(); err != nil {
 		return err
 	}
-	reads, _ := statements()
+	reads, _ := d.statements()
 	if err := d.reads.prepare(ctx, reads); err != nil {
 		return fmt.Errorf("prepare the statements: %w", describe(err))
 	}
@@ -78,7 +78,7 @@ func lookIntoSQLite(path string, options Options) (*database, error) {
 	db.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	all := &pool{db: db}
 	return &database{
-		dialect: dialect{schemaExists: sqliteSchemaExists}, reads: all, writes: all,
+		dialect: sqliteDialect, reads: all, writes: all,
 		migrations: migrations{files: options.migrations}, release: release,
 	}, nil
 }

@@ -13,13 +13,16 @@ type schema[T store.Record] struct {
 // statementsOf a table. Their first argument is the key; insert has the other columns behind it, put before it.
 type statementsOf struct{ get, exists, list, insert, put, delete sqlText }
 
+var clientColumns = []sqlText{
+	"id", "name", "auth_method", "grant_types", "secrets", "grants", "roles", "resource_server_for",
+	"multiple_audiences", "token_ttl", "suspended", "not_before", "created", "updated",
+	"former_method", "former_until", "keys", "jwks_uri", "signing_algorithm", "certificate_rule", "certificate_value",
+	"certificate_bound", "dpop_bound", "token_reuse", "networks", "claims", "rotates_secrets", "registration", "labels",
+}
+
 var clients = schema[store.Client]{
-	name: "clients",
-	statements: statementsFor("clients", true,
-		"id", "name", "auth_method", "grant_types", "secrets", "grants", "roles", "resource_server_for",
-		"multiple_audiences", "token_ttl", "suspended", "not_before", "created", "updated",
-		"former_method", "former_until", "keys", "jwks_uri", "signing_algorithm", "certificate_rule", "certificate_value",
-		"certificate_bound", "dpop_bound", "token_reuse", "networks", "claims", "rotates_secrets", "registration"),
+	name:       "clients",
+	statements: statementsFor("clients", true, clientColumns...),
 	fields: func(c *store.Client) []field {
 		return []field{
 			text{&c.ID}, text{&c.Name}, text{&c.AuthMethod}, texts(&c.GrantTypes), secrets(&c.Secrets), grants(&c.Grants),
@@ -28,6 +31,7 @@ var clients = schema[store.Client]{
 			text{&c.FormerMethod}, instant{&c.FormerUntil}, clientKeys(&c.Keys), text{&c.JWKSURI}, text{&c.SigningAlgorithm},
 			text{&c.CertificateRule}, text{&c.CertificateValue}, flag{&c.CertificateBound}, flag{&c.DPoPBound},
 			span{&c.TokenReuse}, texts(&c.Networks), text{&c.Claims}, flag{&c.RotatesSecrets}, registration{&c.Registration},
+			labels{c},
 		}
 	},
 	counted: true,

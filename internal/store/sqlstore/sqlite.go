@@ -22,6 +22,12 @@ const (
 	sqliteSchemaExists = `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'writ_schema'`
 )
 
+var sqliteDialect = dialect{
+	schemaExists: sqliteSchemaExists,
+	grantsOf:     "json_each(clients.grants)",
+	rolesOf:      "json_each(clients.roles)",
+}
+
 // connectSQLite opens the file at path, made if need be. It has one connection that writes, since SQLite has one writer
 // at a time and waiting for it in Go knows about contexts and is fair, and several that can only read.
 func connectSQLite(ctx context.Context, path string, options Options) (*database, error) {
@@ -59,7 +65,7 @@ func openSQLite(ctx context.Context, path string, lock *processLock) (*database,
 	reads.SetMaxIdleConns(readers)
 
 	db := &database{
-		dialect: dialect{schemaExists: sqliteSchemaExists},
+		dialect: sqliteDialect,
 		reads:   &pool{db: reads}, writes: &pool{db: writes},
 		release: lock.release,
 	}

@@ -99,6 +99,7 @@ type database struct {
 	dialect
 	reads, writes *pool // the same on PostgreSQL
 	migrations    migrations
+	searches      map[search]sqlText
 	release       func() error // called after the pools are closed
 }
 
@@ -106,6 +107,8 @@ type database struct {
 type dialect struct {
 	schemaExists sqlText // counts 1 if the table writ_schema is there
 	takeTurn     sqlText // first in a transaction that writes; empty if its BEGIN is enough
+	grantsOf     sqlText // a client's grants and roles as the column "value" of a table
+	rolesOf      sqlText
 }
 
 func connect(ctx context.Context, options Options) (*database, error) {
@@ -140,10 +143,7 @@ func (d *database) open(ctx context.Context, options Options) error {
 	if err := schema.Fits(); err != nil {
 		return err
 	}
-	reads, writes := statements()
-	if d.takeTurn != "" {
-		writes = append(writes, d.takeTurn)
-	}
+	reads, writes := d.statements()
 	if err := d.writes.prepare(ctx, writes); err != nil {
 		return fmt.Errorf("prepare the statements: %w", describe(err))
 	}

@@ -62,13 +62,20 @@ const (
 )
 
 // statements are those that run within a Store's life: reads of any connection, and writes.
-func statements() (reads, writes []sqlText) {
-	reads = []sqlText{readCounter, readEvents, readLastEvent, readUses}
+func (d *database) statements() (reads, writes []sqlText) {
+	d.searches = searches(d.dialect)
+	reads = []sqlText{readCounter, readEvents, readLastEvent, readUses, readClientByName}
+	for _, text := range d.searches {
+		reads = append(reads, text)
+	}
 	writes = []sqlText{useOnce, growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
 		signingKeys.statements, revocations.statements, checkpoints.statements, initialTokens.statements} {
 		reads = append(reads, t.get, t.exists, t.list)
 		writes = append(writes, t.insert, t.put, t.delete)
+	}
+	if d.takeTurn != "" {
+		writes = append(writes, d.takeTurn)
 	}
 	return reads, append(writes, reads...)
 }

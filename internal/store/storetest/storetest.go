@@ -19,7 +19,13 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 }
 
 // RunOrder is the part of Run that depends on how a database compares text.
-func RunOrder(t *testing.T, open func(t *testing.T) store.Store) { tables(t, open, "List") }
+func RunOrder(t *testing.T, open func(t *testing.T) store.Store) {
+	tables(t, open, "List")
+	t.Run("FindClients", func(t *testing.T) {
+		t.Parallel()
+		testFindOrders(t, open(t))
+	})
+}
 
 // tables runs the named tests on every kind of record.
 func tables(t *testing.T, open func(*testing.T) store.Store, tests ...string) {
@@ -49,6 +55,10 @@ func tables(t *testing.T, open func(*testing.T) store.Store, tests ...string) {
 func updates(t *testing.T, open func(*testing.T) store.Store) {
 	for name, test := range map[string]func(*testing.T, store.Store){
 		"UniqueNames":              testUniqueNames,
+		"FindClients/Orders":       testFindOrders,
+		"FindClients/Text":         testFindText,
+		"FindClients/Name":         testFindName,
+		"FindClients/Changed":      testFindChanged,
 		"Update/AllOrNothing":      testUpdateAllOrNothing,
 		"Update/ErrorIsHandedOn":   testUpdateError,
 		"Update/Panic":             testUpdatePanic,
@@ -112,6 +122,8 @@ func testContext(t *testing.T, s store.Store) {
 	mustBe(t, s.UseOnce(ctx, "a", time.Time{}), context.Canceled)
 	mustBe(t, s.Append(ctx, store.Event{}), context.Canceled)
 	mustBe(t, s.NoteUses(ctx, []store.Use{{ClientID: "a", Credential: "a"}}), context.Canceled)
+	_, err = s.FindClients(ctx, store.ClientQuery{Limit: 1})
+	mustBe(t, err, context.Canceled)
 	_, err = s.Uses(ctx, "a")
 	mustBe(t, err, context.Canceled)
 	mustBe(t, s.Update(ctx, func(store.Store) error { return nil }), context.Canceled)

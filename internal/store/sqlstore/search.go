@@ -1,0 +1,166 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"github.com/writ-auth/writ/internal/store"
+)
+
+// labels is a Bloom filter over what clients are searched by, as a column that no record has: a search looks only at the
+// clients whose labels have all bits of the wanted ones. It is in every index that a search walks along, so that the client
+// itself, which is large, is read only where the filter says yes.
+type labels struct{ of *store.Client }
+
+func (f labels) Value() (driver.Value, error) { return labelsOf(*f.of), nil }
+func (f labels) Scan(any) error               { return nil }
+
+// The lowest bits say exactly what they say.
+const (
+	labelSuspended int64 = 1 << iota
+	labelResumed
+	labelSelfRegistered
+	labelCreated
+	firstHashed = 4 // the first of the bits that several labels share
+)
+
+func labelsOf(c store.Client) int64 {
+	found := choose(c.Suspended, labelSuspended, labelResumed) |
+		choose(c.Registration != store.Registration{}, labelSelfRegistered, labelCreated) | hashed("method", c.AuthMethod)
+	for _, grant := range c.Grants {
+		found |= hashed("resource", grant.Resource)
+	}
+	for _, role := range c.Roles {
+		found |= hashed("role", role)
+	}
+	return found
+}
+
+// labelsWanted returns the labels that every client has that the query wants.
+func labelsWanted(q store.ClientQuery) (wanted int64) {
+	if q.Suspended != store.Either {
+		wanted |= choose(q.Suspended == store.Yes, labelSuspended, labelResumed)
+	}
+	if q.SelfRegistered != store.Either {
+		wanted |= choose(q.SelfRegistered == store.Yes, labelSelfRegistered, labelCreated)
+	}
+	for kind, value := range map[string]string{"method": q.AuthMethod, "resource": q.Resource, "role": q.Role} {
+		if value != "" {
+			wanted |= hashed(kind, value)
+		}
+	}
+	return wanted
+}
+
+func choose(which bool, yes, no int64) int64 {
+	if which {
+		return yes
+	}
+	return no
+}
+
+// hashed returns the bits of a label. They are in the database: another function needs a migration.
+func hashed(kind, value string) (bits int64) {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(kind + "\x00" + value)) // never fails
+	sum := hash.Sum64()
+	for range 3 {
+		bits |= 1 << (firstHashed + sum%(63-firstHashed))
+		sum /= 63 - firstHashed
+	}
+	return bits
+}
+
+// A search is one way to look for clients.
+type search struct {
+	order      store.ClientOrder
+	descending bool
+	goesOn     bool // behind a position
+}
+
+// searches are all ways, with their statements. They need no value to be part of the text.
+func searches(d dialect) map[search]sqlText {
+	texts := map[search]sqlText{}
+	for _, order := range []store.ClientOrder{store.ByID, store.ByName, store.ByCreated, store.ByUpdated} {
+		for _, descending := range []bool{false, true} {
+			for _, goesOn := range []bool{false, true} {
+				s := search{order, descending, goesOn}
+				texts[s] = s.text(d)
+			}
+		}
+	}
+	return texts
+}
+
+func (s search) text(d dialect) sqlText {
+	var direction, behind sqlText = " ASC", " > "
+	if s.descending {
+		direction, behind = " DESC", " < "
+	}
+	var by, place, values, limit sqlText = "id" + direction, "id", "$6", "$7"
+	if s.order != store.ByID {
+		column := []sqlText{store.ByName: "name", store.ByCreated: "created", store.ByUpdated: "updated"}[s.order]
+		by, place, values, limit = column+direction+", "+by, "("+column+", id)", "($6, $7)", "$8"
+	}
+	if !s.goesOn {
+		return clientsWanted(d) + " ORDER BY " + by + " LIMIT $6"
+	}
+	return clientsWanted(d) + " AND " + place + behind + values + " ORDER BY " + by + " LIMIT " + limit
+}
+
+// clientsWanted is what all searches have in common: the filter, and behind it what it may have let pass.
+func clientsWanted(d dialect) sqlText {
+	return "SELECT " + join(clientColumns, ", ") + ` FROM clients WHERE (labels & $1) = $1
+		AND ($2 = '' OR lower(name) LIKE $2 ESCAPE '\' OR lower(id) LIKE $2 ESCAPE '\')
+		AND ($3 = '' OR auth_method = $3)
+		AND ($4 = '' OR EXISTS (SELECT 1 FROM ` + d.grantsOf + ` AS held WHERE held.value ->> 'resource' = $4))
+		AND ($5 = '' OR EXISTS (SELECT 1 FROM ` + d.rolesOf + ` AS held WHERE held.value = $5))`
+}
+
+// readClientByName needs no other condition in the database: it finds one client at most.
+var readClientByName = "SELECT " + join(clientColumns, ", ") + " FROM clients WHERE name = $1"
+
+func (v view) FindClients(ctx context.Context, q store.ClientQuery) ([]store.Client, error) {
+	if !store.Valid(q) {
+		return nil, store.ErrInvalid
+	}
+	text, args := readClientByName, []any{q.Name}
+	if q.Name == "" {
+		text, args = v.store.database.search(q)
+	}
+	found, err := table[store.Client]{v, &clients}.read(ctx, text, args...)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: find clients: %w", err)
+	}
+	if q.Name != "" {
+		found = slices.DeleteFunc(found, func(c store.Client) bool { return q.Limit <= 0 || !q.Matches(c) })
+	}
+	return found, nil
+}
+
+// search returns the statement of a query, and its arguments.
+func (d *database) search(q store.ClientQuery) (sqlText, []any) {
+	args := []any{labelsWanted(q), pattern(q.Text), q.AuthMethod, q.Resource, q.Role}
+	if q.After.ID != "" {
+		switch q.Order {
+		case store.ByName:
+			args = append(args, q.After.Name)
+		case store.ByCreated, store.ByUpdated:
+			args = append(args, microseconds(q.After.Time))
+		}
+		args = append(args, q.After.ID)
+	}
+	return d.searches[search{q.Order, q.Descending, q.After.ID != ""}], append(args, max(q.Limit, 0))
+}
+
+// pattern returns what LIKE finds a part of a text with, "" for no part.
+func pattern(part string) string {
+	if part == "" {
+		return ""
+	}
+	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(store.LowerASCII(part)) + "%"
+}
