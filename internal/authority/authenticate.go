@@ -13,9 +13,10 @@ import (
 type clientAuth struct {
 	// present returns the credentials of this method that a request carries, readable or not, and whether it carries any.
 	present func(r *Request) (credentials, bool)
-	// prove returns the ID of the client's credential that the presented ones prove, or a reason. Its work depends on what
-	// is presented and not on the client: where a client has nothing to compare with, it compares with a decoy.
-	prove func(ctx context.Context, a *Authority, client *client, presented credentials) (credential string, why error)
+	// prove returns the client's credential that the presented ones prove, or a reason. Its work depends on what is presented
+	// and not on the client: where a client has nothing to compare with, it compares with a decoy. One that is right and may
+	// not be used from where the caller is costs what a wrong one costs.
+	prove func(ctx context.Context, a *Authority, client *client, presented credentials) (by credential, why error)
 	// settle, if there is one, uses up what is good only once. It runs when everything else is good, and returns a reason, or
 	// an *Unavailable.
 	settle func(ctx context.Context, a *Authority, client *client, presented credentials) error
@@ -45,11 +46,11 @@ const (
 
 // A proof says how a client has authenticated.
 type proof struct {
-	method     string
-	credential string // ID of the one that was presented
+	method string
+	credential
 }
 
-// authenticate returns the client that a request comes from. Only the method that the client is registered with counts,
+// authenticate returns the client that a request comes from, as it is with the credential that it has used. Only the method that the client is registered with counts,
 // and the one before it, for as long as the client changes over.
 //
 // A refusal takes the same steps for an unknown client as for a wrong secret: it is made only on a record read from the
@@ -63,7 +64,7 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 	if err := a.failures.check(presented.clientID, r.Remote); err != nil {
 		return nil, err
 	}
-	presented.run = &slowRun{}
+	presented.run, presented.remote = &slowRun{}, r.Remote
 	known, fresh, err := a.directory.client(ctx, presented.clientID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, unavailable(err)
@@ -81,6 +82,7 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 	if why == nil {
 		return a.admit(ctx, r, known, presented, proof)
 	}
+	r.credential = proof.id
 	return nil, a.reject(ctx, r, known, presented, why)
 }
 
@@ -95,9 +97,9 @@ func (a *Authority) admit(ctx context.Context, r *Request, known *client, presen
 			return nil, err
 		}
 	}
-	a.uses.note(known.ID, by.credential, r.Remote)
-	r.Outcome.Method = by.method
-	return known, nil
+	a.uses.note(known.ID, by.id, r.Remote)
+	r.Outcome.Method, r.credential = by.method, by.id
+	return known.with(by.credential), nil
 }
 
 // reject counts a failure and returns the one answer.
@@ -119,8 +121,8 @@ var decoy = &client{Client: &store.Client{
 	Secrets: []store.Secret{{ID: "decoy", Hash: store.HashSecret("no secret has this text, as it has no checksum")}},
 }}
 
-// verify returns how the presented credentials prove that they are the client's, or why they do not. All methods that
-// they could be are tried, whichever of them the client is registered with.
+// verify returns how the presented credentials prove that they are the client's, or why they do not; with reasonNetwork
+// also which. All methods that they could be are tried, whichever of them the client is registered with.
 func (a *Authority) verify(ctx context.Context, known *client, presented credentials) (proof, error) {
 	judged := known
 	if known == nil {
@@ -129,12 +131,17 @@ func (a *Authority) verify(ctx context.Context, known *client, presented credent
 	var by proof
 	why := error(reasonWrongMethod)
 	for _, method := range presented.serves {
-		credential, wrong := clientAuths[method].prove(ctx, a, judged, presented)
+		proved, wrong := clientAuths[method].prove(ctx, a, judged, presented)
 		if by.method != "" || !a.accepts(judged, method) {
 			continue
 		}
+		if wrong == nil && !judged.covers(presented.remote, proved.limit) {
+			wrong = reasonNetwork // whatever the method has looked at
+		}
 		if why = wrong; why == nil {
-			by = proof{method, credential}
+			by = proof{method, proved}
+		} else if errors.Is(why, reasonNetwork) {
+			by.credential = proved
 		}
 	}
 	switch {
@@ -143,7 +150,7 @@ func (a *Authority) verify(ctx context.Context, known *client, presented credent
 	case known == nil:
 		return proof{}, reasonUnknownClient
 	case why != nil:
-		return proof{}, why
+		return by, why
 	case known.Suspended:
 		return proof{}, reasonClientSuspended
 	}

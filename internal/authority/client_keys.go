@@ -21,6 +21,7 @@ type clientKey struct {
 	credential  string // what its uses are noted by; "" is to be made of the key itself
 	notBefore   time.Time
 	expires     time.Time // the zero time: never
+	limit       *limit    // nil without, and for what the client publishes
 }
 
 // keysOf reads the keys of a record. One that cannot verify anything, such as an RSA key of 1024 bits that an older version
@@ -28,7 +29,7 @@ type clientKey struct {
 func keysOf(record store.Client) []clientKey {
 	var keys []clientKey
 	for _, stored := range record.Keys {
-		key := clientKey{credential: stored.ID, notBefore: stored.NotBefore, expires: stored.Expires}
+		key := clientKey{credential: stored.ID, notBefore: stored.NotBefore, expires: stored.Expires, limit: limitOf(stored.Limit)}
 		key.ID, key.Algorithm = stored.ID, stored.Algorithm
 		if public, err := x509.ParsePKIXPublicKey(stored.Public); err == nil && jose.Fits(stored.Algorithm, public) {
 			key.Public = public

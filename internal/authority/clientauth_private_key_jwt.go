@@ -56,22 +56,18 @@ func presentAssertion(r *Request) (credentials, bool) {
 	return presented, true
 }
 
-func proveAssertion(ctx context.Context, a *Authority, client *client, presented credentials) (string, error) {
+func proveAssertion(ctx context.Context, a *Authority, client *client, presented credentials) (credential, error) {
 	given := presented.assertion
 	if given == nil {
-		return "", reasonNoCredentials
+		return credential{}, reasonNoCredentials
 	}
 	if why := given.check(a.issuer, a.profile.StringAudience, a.now()); why != "" {
-		return "", why
+		return credential{}, why
 	}
 	if !a.permitsAlgorithm(given.token.Algorithm) {
-		return "", reasonAssertionAlgorithm
+		return credential{}, reasonAssertionAlgorithm
 	}
-	key, why := a.signedWith(ctx, client, given)
-	if why != nil {
-		return "", why
-	}
-	return key.name(), nil
+	return a.signedWith(ctx, client, given, presented.remote)
 }
 
 // permitsAlgorithm reports whether the profile allows assertions to be signed with an algorithm.
@@ -80,10 +76,11 @@ func (a *Authority) permitsAlgorithm(algorithm string) bool {
 	return a.profile.Algorithms == nil || slices.ContainsFunc(a.profile.Algorithms, same)
 }
 
-// signedWith returns the key of a client that an assertion is signed with. If the client publishes its keys and has
+// signedWith returns the key of a client that an assertion is signed with, and that may be used from where the caller is. If the client publishes its keys and has
 // published none of that name when they were read, they are read again, once.
-func (a *Authority) signedWith(ctx context.Context, client *client, given *assertion) (clientKey, error) {
-	tries, why := decoyTries, reasonWrongSignature
+func (a *Authority) signedWith(ctx context.Context, client *client, given *assertion, remote string) (elsewhere credential, why error) {
+	tries := decoyTries
+	why = reasonWrongSignature
 	if given.token.KeyID != "" {
 		tries = 1
 	}
@@ -91,9 +88,14 @@ func (a *Authority) signedWith(ctx context.Context, client *client, given *asser
 		keys, err := a.keys(ctx, client)
 		candidates, named := given.candidates(client, keys)
 		for _, key := range candidates {
-			if a.isSigned(given, key.Key) {
-				return key, nil
+			if !a.isSigned(given, key.Key) {
+				continue
 			}
+			by := credential{key.name(), key.limit}
+			if client.covers(remote, key.limit) {
+				return by, nil
+			}
+			elsewhere, why = by, reasonNetwork // go on as with a wrong one
 		}
 		if err != nil || named || renewed || !a.renew(ctx, client) {
 			switch {
@@ -103,7 +105,7 @@ func (a *Authority) signedWith(ctx context.Context, client *client, given *asser
 				why = reasonUnknownKey
 			}
 			a.tryDecoys(given, tries-len(candidates))
-			return clientKey{}, why
+			return elsewhere, why
 		}
 	}
 }

@@ -19,7 +19,7 @@ const maxSecretBytes = 1024
 
 // proveSecret looks for the presented secret among the client's: first among those that were generated, with 256 bits, so
 // that one SHA-256 is all it needs (there is nothing to guess: RFC 6819, 5.1.4.1.3); then among those that came with an import.
-func proveSecret(ctx context.Context, a *Authority, client *client, presented credentials) (string, error) {
+func proveSecret(ctx context.Context, a *Authority, client *client, presented credentials) (credential, error) {
 	secret, run := presented.secret, presented.run
 	if !presented.mayBeSlow() {
 		secret = ""
@@ -28,17 +28,20 @@ func proveSecret(ctx context.Context, a *Authority, client *client, presented cr
 		run = &slowRun{}
 	}
 	hash := store.HashSecret(secret)
-	id, why := a.proveOne(client, func(known store.Secret) bool { return sameText(known.Hash, hash) && secret != "" })
+	proved, why := a.proveOne(client, presented.remote, func(known store.Secret) bool { return sameText(known.Hash, hash) && secret != "" })
 	if !errors.Is(why, reasonWrongSecret) || secret == "" {
-		return id, why
+		return proved, why
 	}
-	return a.proveOne(client, func(known store.Secret) bool { return isSlow(known) && a.slow.verify(ctx, known, secret, run) })
+	return a.proveOne(client, presented.remote, func(known store.Secret) bool { return isSlow(known) && a.slow.verify(ctx, known, secret, run) })
 }
 
-// proveOne returns the ID of a secret that is the presented one and counts now, or why there is none.
-func (a *Authority) proveOne(client *client, presented func(store.Secret) bool) (string, error) {
-	why := error(reasonWrongSecret)
+// proveOne returns a secret that is the presented one and counts now and here, or why there is none. Whether it may be used
+// from here is looked at for each secret: the time must not tell that one was right.
+func (a *Authority) proveOne(client *client, remote string, presented func(store.Secret) bool) (elsewhere credential, why error) {
+	why = reasonWrongSecret
 	for _, known := range client.Secrets {
+		found := credential{known.ID, client.limits[known.ID]}
+		here := client.covers(remote, found.limit)
 		if !presented(known) {
 			continue
 		}
@@ -50,9 +53,13 @@ func (a *Authority) proveOne(client *client, presented func(store.Secret) bool) 
 			why = reasonSecretEarly
 			continue
 		}
-		return known.ID, nil
+		if !here {
+			elsewhere, why = found, reasonNetwork
+			continue
+		}
+		return found, nil
 	}
-	return "", why
+	return elsewhere, why
 }
 
 // settleSecret takes note of a secret that was good.

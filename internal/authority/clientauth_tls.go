@@ -44,39 +44,45 @@ type vouching struct {
 	why  reason
 }
 
-func proveCertificateName(_ context.Context, a *Authority, client *client, presented credentials) (string, error) {
+func proveCertificateName(_ context.Context, a *Authority, client *client, presented credentials) (credential, error) {
 	if !presented.vouched.done {
 		*presented.vouched = vouching{true, a.vouchedFor(presented.chain)}
 	}
 	if why := presented.vouched.why; why != "" {
-		return "", why
+		return credential{}, why
 	}
 	if client.rule == nil || !client.rule.Matches(presented.chain[0]) {
-		return "", reasonOtherCertificate
+		return credential{}, reasonOtherCertificate
 	}
-	return credentialCertificate, nil
+	return credential{id: credentialCertificate}, nil
 }
 
 // proveCertificate compares the whole certificate: its subject is whatever its maker wrote there, and another one with the
 // same key was not registered.
-func proveCertificate(ctx context.Context, a *Authority, client *client, presented credentials) (string, error) {
+func proveCertificate(ctx context.Context, a *Authority, client *client, presented credentials) (elsewhere credential, why error) {
 	certificate := presented.chain[0]
 	now, sum := a.now(), sha256.Sum256(certificate.Raw)
 	if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
-		return "", reasonCertificateExpired
+		return credential{}, reasonCertificateExpired
 	}
+	why = reasonOtherCertificate
 	for renewed := false; ; renewed = true {
 		keys, err := a.keys(ctx, client)
 		for _, key := range keys {
-			if bytes.Equal(key.certificate, sum[:]) {
-				return key.name(), nil
+			if !bytes.Equal(key.certificate, sum[:]) {
+				continue
 			}
+			by := credential{key.name(), key.limit}
+			if client.covers(presented.remote, key.limit) {
+				return by, nil
+			}
+			elsewhere, why = by, reasonNetwork
 		}
 		if err != nil {
-			return "", reasonNoKeys
+			return credential{}, reasonNoKeys
 		}
 		if renewed || !a.renew(ctx, client) {
-			return "", reasonOtherCertificate
+			return elsewhere, why
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -62,8 +63,11 @@ type client struct {
 	grants     map[string]*effective // by resource
 	keys       []clientKey
 	rule       *pop.CertificateRule // which certificates are the client's; nil: none
-	confirmed  atomic.Int64         // when the store was last known to say the same: nanoseconds after the directory began
 	noted      *scopeNotes          // shared with the entries before and after it
+	confirmed  *atomic.Int64        // when the store was last known to say the same: nanoseconds after the directory began
+	networks   []netip.Prefix       // where it may ask from; none: everywhere
+	limits     map[string]*limit    // ceilings of secrets, by their IDs; nil without
+	limit      *limit               // the one that this is the client under; nil: all that it is
 }
 
 // effective is what a client may have of one resource.
@@ -240,11 +244,12 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	d.learn(record)
 	known := &client{
 		Client: &record, generation: catalog.generation, grants: catalog.effective(record),
-		keys: keysOf(record), rule: ruleOf(record), noted: &scopeNotes{},
+		keys: keysOf(record), rule: ruleOf(record), confirmed: &atomic.Int64{}, networks: networksOf(record.Networks), noted: &scopeNotes{},
 	}
 	if before, cached := d.clients.GetIfPresent(record.ID); cached {
 		known.noted = before.noted
 	}
+	known.readLimits()
 	d.confirm(known, asked)
 	d.clients.Set(record.ID, known) // not id, which holds on to the whole request that it came in
 	return known, nil

@@ -22,10 +22,11 @@ type rule struct {
 }
 
 const (
-	showClient = "writ client show CLIENT"
-	listKeys   = "writ client key list CLIENT"
-	addKey     = "writ client key add CLIENT --public-key FILE"
-	doctor     = "writ doctor"
+	showClient  = "writ client show CLIENT"
+	listKeys    = "writ client key list CLIENT"
+	listSecrets = "writ client secret list CLIENT"
+	addKey      = "writ client key add CLIENT --public-key FILE"
+	doctor      = "writ doctor"
 )
 
 // rules has every reason: a test holds that a new one does not go without.
@@ -59,6 +60,11 @@ var rules = map[string]rule{
 	string(reasonSecretEarly): {
 		aboutCredentials, "the secret is the client's, and does not count yet", "the secret from its beginning on; until then the one before",
 		[]string{"writ client secret list CLIENT"},
+	},
+	string(reasonNetwork): {
+		aboutCredentials, "the credentials are right, and the request came from an address that the client, or this credential of it, may not be used from",
+		"the same request from one of the networks; or more networks. Where all callers have the address of a proxy, it belongs into trusted_proxies",
+		[]string{showClient, "writ client update CLIENT --network NETWORK", "writ config check"},
 	},
 
 	// Assertions (RFC 7523).

@@ -166,8 +166,11 @@ func (a *Authority) explain(event audit.Event, known *client) *Explanation {
 	case aboutRights:
 		tellRights(e, known)
 	}
-	if event.Reason == string(reasonWrongMethod) {
+	switch event.Reason {
+	case string(reasonWrongMethod):
 		a.diagnoseMethod(e, known)
+	case string(reasonNetwork):
+		diagnoseNetwork(e, known)
 	}
 	return e
 }
@@ -184,10 +187,10 @@ func (a *Authority) tellCredentials(e *Explanation, known *client) {
 	}
 	var secrets, keys []string
 	for _, secret := range known.Secrets {
-		secrets = append(secrets, strings.TrimSpace(secret.ID+" "+secret.Name)+life(secret.NotBefore, secret.Expires, now))
+		secrets = append(secrets, strings.TrimSpace(secret.ID+" "+secret.Name)+life(secret.NotBefore, secret.Expires, now)+limitText(secret.Limit))
 	}
 	for _, key := range known.Keys {
-		keys = append(keys, key.ID+" "+key.Algorithm+life(key.NotBefore, key.Expires, now))
+		keys = append(keys, key.ID+" "+key.Algorithm+life(key.NotBefore, key.Expires, now)+limitText(key.Limit))
 	}
 	tell := func(name, value string) {
 		if value != "" {
@@ -201,6 +204,7 @@ func (a *Authority) tellCredentials(e *Explanation, known *client) {
 	if known.CertificateRule != "" {
 		tell("certificate", known.CertificateRule+" "+known.CertificateValue)
 	}
+	tell("networks", strings.Join(known.Networks, " "))
 	tell("issuer", a.issuer)
 }
 

@@ -4,7 +4,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -64,6 +66,14 @@ func diagnoseScope(e *Explanation, known *client, asked []string) {
 		audience = slices.Sorted(maps.Keys(known.grants))
 	}
 	scope := strings.Fields(e.Presented["scope"])
+	if by := ceilingOf(known, e.Presented["credential"]); len(by.Scopes) > 0 {
+		e.Registered["credential"] = e.Presented["credential"] + limitText(by)
+		beyond := slices.DeleteFunc(slices.Clone(scope), func(name string) bool { return slices.Contains(by.Scopes, name) })
+		if len(beyond) > 0 || len(scope) == 0 {
+			e.Remedy = "scopes that the credential " + e.Presented["credential"] + " is for: " + strings.Join(by.Scopes, " ") + "; or a credential that is for more"
+			return
+		}
+	}
 	if len(scope) == 0 {
 		e.Remedy = "scopes by name: the client has no default scopes"
 		return
@@ -85,4 +95,54 @@ func diagnoseScope(e *Explanation, known *client, asked []string) {
 			}
 		}
 	}
+}
+
+// ceilingOf returns the ceiling of a credential that is registered.
+func ceilingOf(known *client, credential string) store.Limit {
+	for _, secret := range known.Secrets {
+		if secret.ID == credential {
+			return secret.Limit
+		}
+	}
+	for _, key := range known.Keys {
+		if key.ID == credential {
+			return key.Limit
+		}
+	}
+	return store.Limit{}
+}
+
+// limitText says what a credential is for, if that is not everything.
+func limitText(limit store.Limit) string {
+	var parts []string
+	if len(limit.Scopes) > 0 {
+		parts = append(parts, "for "+strings.Join(limit.Scopes, " "))
+	}
+	if limit.TokenTTL > 0 {
+		parts = append(parts, "for tokens of "+limit.TokenTTL.Round(time.Second).String())
+	}
+	if len(limit.Networks) > 0 {
+		parts = append(parts, "from "+strings.Join(limit.Networks, " "))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (only " + strings.Join(parts, ", ") + ")"
+}
+
+// diagnoseNetwork says which networks the caller's address is not in.
+func diagnoseNetwork(e *Explanation, known *client) {
+	address := addressOf(e.Remote)
+	of := ceilingOf(known, e.Presented["credential"]).Networks
+	switch {
+	case !within(known.networks, e.Remote):
+		e.Remedy = "a request from the client's networks, " + strings.Join(known.Networks, " ") + "; this one came from " + address
+	case !within(networksOf(of), e.Remote):
+		e.Remedy = "a request from the networks of the credential " + e.Presented["credential"] + ", " + strings.Join(of, " ") + "; this one came from " + address
+		e.Commands = commandsFor(rule{commands: []string{listSecrets, listKeys}}, known.Name)
+	default:
+		e.Remedy = "nothing any more: " + address + " is in the networks that are registered now"
+		return
+	}
+	e.Remedy += ". Where that is a proxy, its address belongs into trusted_proxies: then the address counts that it reports"
 }

@@ -112,10 +112,13 @@ func scopeOf(client *client, audience []string, requested string) (oauth.Scope, 
 			scope = append(scope, scope.Missing(client.grants[uri].defaults...)...)
 		}
 		if len(scope) == 0 {
-			return nil, oauth.Errorf(oauth.InvalidScope, "no scope was asked for and the client has no default")
+			return nil, oauth.Errorf(oauth.InvalidScope, "no scope was asked for and the client has no default, or none with this credential")
 		}
 	}
 	for _, token := range scope {
+		if !client.limit.allows(token) {
+			return nil, beyondCredential(token)
+		}
 		if !mayHave(client, audience, token) {
 			return nil, oauth.Errorf(oauth.InvalidScope, "the client may not have this scope: "+oauth.SafeText(token))
 		}

@@ -28,6 +28,7 @@ var world = &catalog{
 		"reader": {Name: "reader", Grants: []store.Grant{to("https://a.test", "read"), to("https://b.test", "read")}},
 		"writer": {Name: "writer", Grants: []store.Grant{{Resource: "https://a.test", Scopes: []string{"write"}, Defaults: []string{"write"}}}},
 		"shared": {Name: "shared", Grants: []store.Grant{to("https://m1.test", "read"), to("https://m2.test", "read")}},
+		"editor": {Name: "editor", Grants: []store.Grant{to("https://a.test", "read", "write")}},
 		"m1":     {Name: "m1", Grants: []store.Grant{to("https://m1.test", "m1-only")}},
 		"ghost":  {Name: "ghost", Grants: []store.Grant{to("https://gone.test", "read")}},
 	},

@@ -38,6 +38,7 @@ func (r *Request) facts() []string {
 	} else {
 		fact("method", methodOf(presented))
 	}
+	fact("credential", r.credential)
 	look(r.Form.Get("client_assertion")).assertion(fact)
 	if len(r.DPoP) == 1 {
 		look(r.DPoP[0]).proof(fact)

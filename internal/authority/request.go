@@ -25,6 +25,8 @@ type Request struct {
 	ID        string // request ID, for the journal
 	Malformed error  // why the form could not be read, if so: it is refused with that, and in the journal as any other
 
+	credential string // ID of the one that was good, perhaps in another network; for the operator
+
 	Outcome Outcome // what came of it: filled in by the Authority
 }
 
@@ -77,6 +79,7 @@ func (r *Request) required(name string) (string, error) {
 type credentials struct {
 	serves   []string // the client authentication methods that these may be; none are no credentials
 	clientID string
+	remote   string       // address of who presents them
 	flaw     reason       // why they prove nothing, whoever is named
 	refusal  *oauth.Error // the answer to a request that makes no sense as one
 

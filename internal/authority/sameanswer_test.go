@@ -51,7 +51,7 @@ func TestCA26SameWork(t *testing.T) {
 	hashes := 0
 	for name, method := range clientAuths {
 		counted := method
-		counted.prove = func(ctx context.Context, a *Authority, client *client, presented credentials) (string, error) {
+		counted.prove = func(ctx context.Context, a *Authority, client *client, presented credentials) (credential, error) {
 			hashes++
 			return method.prove(ctx, a, client, presented)
 		}

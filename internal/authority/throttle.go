@@ -91,18 +91,25 @@ func callerOf(clientID, remote string) caller {
 		clientID = clientID[:128]
 	}
 	who := caller{clientID: strings.Clone(clientID)}
-	address, err := netip.ParseAddr(remote)
-	if port, portErr := netip.ParseAddrPort(remote); portErr == nil {
-		address, err = port.Addr(), nil
-	}
-	if err != nil {
+	address := parseAddress(remote)
+	if !address.IsValid() {
 		return who
 	}
-	address = address.Unmap().WithZone("")
 	bits := 32
 	if address.Is6() {
 		bits = 64
 	}
 	who.network, _ = address.Prefix(bits)
 	return who
+}
+
+// parseAddress reads the address of a caller, with or without a port. An IPv4 address in the form of IPv6 is the IPv4 address;
+// what cannot be read is the zero Addr.
+func parseAddress(remote string) netip.Addr {
+	address, err := netip.ParseAddr(remote)
+	if err != nil {
+		withPort, _ := netip.ParseAddrPort(remote)
+		address = withPort.Addr()
+	}
+	return address.Unmap().WithZone("")
 }

@@ -79,6 +79,9 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	if allowed := a.profile.Algorithms; allowed != nil && authorization.Format != store.FormatOpaque && !slices.Contains(allowed, authorization.Algorithm) {
 		return nil, oauth.Errorf(oauth.InvalidTarget, "tokens for this resource are signed in a way that the profile of this server does not allow")
 	}
+	if err := client.limit.hold(authorization); err != nil {
+		return nil, err
+	}
 	authorization.Confirmation = confirmation
 	r.Outcome.Grant = grantType
 	response, err := a.mint(ctx, r, authorization)

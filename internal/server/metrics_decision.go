@@ -129,7 +129,7 @@ func reasons() []string {
 		"invalid_target", "invalid_token", "insufficient_scope", "temporarily_unavailable", "server_error", "invalid_client_metadata",
 		"invalid_dpop_proof", "use_dpop_nonce",
 		"unknown_client", "client_disabled", "wrong_method", "no_credentials", "other_client", "ambiguous_certificate",
-		"wrong_secret", "secret_expired", "secret_not_yet_valid",
+		"wrong_secret", "secret_expired", "secret_not_yet_valid", "network",
 		"unknown_key", "wrong_signature", "keys_unavailable", "replay",
 		"assertion_malformed", "assertion_type", "assertion_issuer", "assertion_audience", "assertion_expired", "assertion_lifetime",
 		"assertion_early", "assertion_old", "assertion_id", "assertion_algorithm",
