@@ -15,11 +15,23 @@ type Client struct {
 	FormerMethod string       `json:"former_method,omitempty" doc:"The authentication method that is accepted as well until former_until" example:"client_secret_basic"`
 	FormerUntil  time.Time    `json:"former_until,omitzero"`
 	Suspended    bool         `json:"suspended" doc:"Whether the client gets no tokens and its tokens are inactive"`
+	LastUse                   // of any of its credentials
+	ScopeUses    []ScopeUse   `json:"scope_uses,omitempty" doc:"Each scope that the client may have, by its own grants and by its roles, and when it last got it in a token; left out of lists"`
 	Secrets      []SecretInfo `json:"secrets,omitempty" doc:"The secrets that count, without the secrets themselves"`
 	Keys         []ClientKey  `json:"keys,omitempty" doc:"The keys that were registered by value"`
 	Uses         []KeyUse     `json:"uses,omitempty" doc:"When a key from jwks_uri, or the certificate of a tls_client_auth client, was last used"`
 	Created      time.Time    `json:"created"`
 	Updated      time.Time    `json:"updated"`
+}
+
+// A ScopeUse says when a client last got a scope that it may have.
+type ScopeUse struct {
+	Resource     string    `json:"resource" doc:"URI of the resource" example:"https://api.example.com"`
+	Scope        string    `json:"scope" example:"orders:read"`
+	Default      bool      `json:"default,omitempty" doc:"Whether it comes when no scope is asked for"`
+	Roles        []string  `json:"roles,omitempty" doc:"The roles that it comes by; none for one that is only granted to the client itself"`
+	LastUsed     time.Time `json:"last_used,omitzero" doc:"When a token with it was last issued, to about an hour; left out when none was, or not in the last 400 days"`
+	LastUsedFrom string    `json:"last_used_from,omitempty" doc:"The address that asked then" example:"192.0.2.7"`
 }
 
 // A LastUse says when a credential was last good for something, to about a minute, and who presented it.

@@ -14,7 +14,7 @@ import (
 func newClientShow(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "show NAME",
-		Short:   "Show a client: how it authenticates, when each key was last used, what it may",
+		Short:   "Show a client: how it authenticates, what it may, and what of it was used lately",
 		Example: "  writ client show billing",
 		Args:    exactArgs("NAME"),
 	}
@@ -57,6 +57,7 @@ func showClient(out io.Writer, asJSON bool, client adminapi.Client) error {
 		fields = append(fields, "may", strings.Join(grant.Scopes, " ")+" at "+grant.Resource+" ("+defaults+")")
 	}
 	fields = append(fields, "roles", strings.Join(client.Roles, " "), "introspects for", strings.Join(client.ResourceServerFor, " "))
+	fields = append(fields, describeScopeUses(client, time.Now())...)
 	return writeFields(out, fields...)
 }
 

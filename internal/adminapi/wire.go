@@ -9,6 +9,7 @@ type (
 	ClientUpdate     = wire.ClientUpdate
 	ClientKey        = wire.ClientKey
 	LastUse          = wire.LastUse
+	ScopeUse         = wire.ScopeUse
 	NewKey           = wire.NewKey
 	ResourceSettings = wire.ResourceSettings
 	Scope            = wire.Scope

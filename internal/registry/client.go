@@ -19,9 +19,9 @@ func (r *Registry) CreateClient(ctx context.Context, actor Actor, metadata oauth
 	if usesSecrets(metadata.TokenEndpointAuthMethod) {
 		secret = newSecret()
 	}
-	var record store.Client
+	var made Client
 	err := r.change(ctx, actor, ClientsWrite, func(tx transaction) (store.Event, error) {
-		record = store.Client{ID: id, AuthMethod: metadata.TokenEndpointAuthMethod, Created: tx.now, Updated: tx.now}
+		record := store.Client{ID: id, AuthMethod: metadata.TokenEndpointAuthMethod, Created: tx.now, Updated: tx.now}
 		var p problems
 		p.authentication(&record, metadata, tx.now)
 		if err := r.checkClient(ctx, tx, metadata, p); err != nil {
@@ -31,12 +31,17 @@ func (r *Registry) CreateClient(ctx context.Context, actor Actor, metadata oauth
 		if secret != "" {
 			record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: tx.now}}
 		}
-		return r.insertClient(ctx, tx, record)
+		event, err := r.insertClient(ctx, tx, record)
+		if err != nil {
+			return store.Event{}, err
+		}
+		made, err = r.closeView(ctx, tx, record)
+		return event, err
 	})
 	if err != nil {
 		return Registered{}, err
 	}
-	return Registered{Client: clientView(record, nil), Secret: secret}, nil
+	return Registered{Client: made, Secret: secret}, nil
 }
 
 func (r *Registry) insertClient(ctx context.Context, tx transaction, record store.Client) (store.Event, error) {
@@ -70,7 +75,7 @@ func (r *Registry) Client(ctx context.Context, actor Actor, nameOrID string) (Cl
 	if err != nil {
 		return Client{}, wrap(err)
 	}
-	client, err := r.view(ctx, r.store, record)
+	client, err := r.closeView(ctx, r.store, record)
 	return client, wrap(err)
 }
 
@@ -217,7 +222,7 @@ func (r *Registry) changeClient(ctx context.Context, actor Actor, nameOrID strin
 				return store.Event{}, err
 			}
 		}
-		client, err = r.view(ctx, tx, record)
+		client, err = r.closeView(ctx, tx, record)
 		return event, err
 	})
 	if err != nil {

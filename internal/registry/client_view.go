@@ -77,8 +77,23 @@ func (r *Registry) view(ctx context.Context, s store.Store, record store.Client)
 	if err != nil {
 		return Client{}, err
 	}
+	return r.viewWith(record, uses), nil
+}
+
+func (r *Registry) viewWith(record store.Client, uses []store.Use) Client {
 	prune(&record, r.moment())
-	return clientView(record, uses), nil
+	return clientView(record, uses)
+}
+
+// closeView is view with the scopes that the client may have, and when it last got each.
+func (r *Registry) closeView(ctx context.Context, s store.Store, record store.Client) (Client, error) {
+	uses, err := s.Uses(ctx, record.ID)
+	if err != nil {
+		return Client{}, err
+	}
+	client := r.viewWith(record, uses)
+	client.ScopeUses, err = scopeUses(ctx, s, record, uses)
+	return client, err
 }
 
 func clientView(record store.Client, uses []store.Use) Client {
@@ -97,6 +112,9 @@ func clientView(record store.Client, uses []store.Use) Client {
 		client.Keys = append(client.Keys, keyOf(key, uses))
 	}
 	for _, use := range uses {
+		if use.Last.After(client.LastUsed) {
+			client.LastUse = LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}
+		}
 		remote := record.JWKSURI != "" && strings.HasPrefix(use.Credential, "kid:")
 		if remote || record.CertificateRule != "" && use.Credential == "certificate" {
 			client.Uses = append(client.Uses, KeyUse{Credential: use.Credential, LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}})

@@ -264,6 +264,7 @@ func TestUpdateClient(t *testing.T) {
 	}
 	want := made.Client
 	want.Grants, want.Updated = grants, b.clock
+	want.ScopeUses = []ScopeUse{{Resource: orders, Scope: "orders:read"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -14,6 +14,8 @@ type (
 	ClientKey = wire.ClientKey
 	// A KeyUse is the last use of something that the client, and not the registry, has.
 	KeyUse = wire.KeyUse
+	// A ScopeUse says when a client last got a scope that it may have.
+	ScopeUse = wire.ScopeUse
 	// Registered is a new client with its secret, which is shown this once.
 	Registered = wire.Registered
 	// A ClientUpdate is everything that is registered about a client, anew.
