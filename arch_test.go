@@ -19,6 +19,7 @@ const module = "github.com/writ-auth/writ"
 var imports = map[string]string{
 	".": "", "oauth": "", "internal/jose": "", "internal/audit": "", "internal/store": "", "interop": "", "conformance": "",
 	"client": "oauth internal/jose internal/pop", "client/oauth2source": "client", "resource": "oauth internal/jose internal/pop",
+	"admin":                   "admin/wire oauth",
 	"admin/wire":              "oauth",
 	"internal/store/memstore": "internal/store", "internal/store/sqlstore": "internal/store", "internal/store/storetest": "internal/store",
 	"internal/pop":       "internal/jose oauth",
@@ -34,7 +35,7 @@ var imports = map[string]string{
 		"internal/pop internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",
 	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/pop internal/registry " +
 		"internal/store internal/store/memstore oauth",
-	"cmd/writ":            "client resource internal/adminapi internal/importer internal/server internal/jose oauth",
+	"cmd/writ":            "admin client resource internal/importer internal/server internal/jose oauth",
 	"examples/orders-api": "resource", "examples/orders-client": "client",
 }
 
@@ -45,7 +46,7 @@ const (
 	jose  = "github.com/go-jose/go-jose/v4"
 )
 
-var modules = map[string]string{"oauth": "", "admin/wire": "", "client": jose, "resource": jose, "client/oauth2source": jose + " golang.org/x/oauth2"}
+var modules = map[string]string{"oauth": "", "admin": "", "admin/wire": "", "client": jose, "resource": jose, "client/oauth2source": jose + " golang.org/x/oauth2"}
 
 // sqlOnly is what only sqlstore imports.
 var sqlOnly = regexp.MustCompile(`^(database/sql|github\.com/(jackc/pgx|ncruces/go-sqlite3|pressly/goose))($|/)`)

@@ -26,8 +26,8 @@ import (
 
 	gojose "github.com/go-jose/go-jose/v4"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/client"
-	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/internal/server"
 	"github.com/writ-auth/writ/oauth"
 	"github.com/writ-auth/writ/resource"
@@ -169,11 +169,12 @@ func (s *suite) register(t *testing.T, as *server.Server, data string) {
 	must(t, err)
 	source, err := client.New(client.Config{
 		Issuer: operator.Issuer, ClientID: operator.ClientID, Credential: key,
-		DPoP: true, HTTPClient: s.http(), Resource: operator.Issuer + adminapi.Prefix, AllowHosts: []string{hostOf(t, as.AdminURL())},
+		DPoP: true, HTTPClient: s.http(), Resource: operator.Issuer + admin.Path, AllowHosts: []string{hostOf(t, as.AdminURL())},
 	})
 	must(t, err)
-	caller := &adminapi.Caller{HTTP: source.Client(), URL: as.AdminURL() + adminapi.Prefix}
-	_, err = caller.CreateResource(t.Context(), adminapi.ResourceSettings{URI: s.resource, Scopes: []adminapi.Scope{{Name: "accounts"}}})
+	caller, err := admin.New(admin.Config{URL: as.AdminURL(), HTTPClient: source.Client()})
+	must(t, err)
+	_, err = caller.CreateResource(t.Context(), admin.ResourceSettings{URI: s.resource, Scopes: []admin.Scope{{Name: "accounts"}}})
 	must(t, err)
 	for _, v := range variants {
 		for i, algorithm := range []gojose.SignatureAlgorithm{gojose.ES256, gojose.PS256} {

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	gojose "github.com/go-jose/go-jose/v4"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/client"
-	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/server"
 	"github.com/writ-auth/writ/oauth"
@@ -39,7 +39,7 @@ type keyed struct {
 	authority *authority
 	pairs     map[string]tls.Certificate // by client ID
 	server    *server.Server
-	admin     *adminapi.Caller
+	admin     *admin.API
 }
 
 type keyParty struct {
@@ -118,16 +118,16 @@ func (k *keyed) operate(t *testing.T, data string) {
 	address := k.server.AdminURL()
 	source := must(client.New(client.Config{
 		Issuer: operator.Issuer, ClientID: operator.ClientID, Credential: client.Secret(operator.ClientSecret),
-		HTTPClient: k.http(t), Resource: operator.Issuer + adminapi.Prefix, AllowHosts: []string{hostOf(t, address)},
+		HTTPClient: k.http(t), Resource: operator.Issuer + admin.Path, AllowHosts: []string{hostOf(t, address)},
 	}))
-	k.admin = &adminapi.Caller{HTTP: source.Client(), URL: address + adminapi.Prefix}
+	k.admin = must(admin.New(admin.Config{URL: address, HTTPClient: source.Client()}))
 }
 
 func (k *keyed) register(t *testing.T) {
 	t.Helper()
-	settings := adminapi.ResourceSettings{URI: k.Resource}
+	settings := admin.ResourceSettings{URI: k.Resource}
 	for _, scope := range scopes {
-		settings.Scopes = append(settings.Scopes, adminapi.Scope{Name: scope})
+		settings.Scopes = append(settings.Scopes, admin.Scope{Name: scope})
 	}
 	if _, err := k.admin.CreateResource(t.Context(), settings); err != nil {
 		t.Fatal(err)

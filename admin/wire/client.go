@@ -22,6 +22,8 @@ type Client struct {
 	Uses         []KeyUse     `json:"uses,omitempty" doc:"When a key from jwks_uri, or the certificate of a tls_client_auth client, was last used"`
 	Created      time.Time    `json:"created"`
 	Updated      time.Time    `json:"updated"`
+	// ETag stands for what is registered, last uses left aside: see If-Match. The answer has it as a header.
+	ETag string `json:"-"`
 }
 
 // A ScopeUse says when a client last got a scope that it may have.

@@ -28,6 +28,8 @@ type Resource struct {
 	ResourceSettings
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
+	// ETag stands for what is registered: see If-Match. The answer has it as a header.
+	ETag string `json:"-"`
 }
 
 // ResourceID returns what a resource is called in a path: a URI has slashes, and an encoded slash means something else to

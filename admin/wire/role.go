@@ -18,4 +18,6 @@ type Role struct {
 	RoleSettings
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
+	// ETag stands for what is registered: see If-Match. The answer has it as a header.
+	ETag string `json:"-"`
 }

@@ -2,3 +2,7 @@
 // HTTP in it, so that the server, which checks these values, and the admin package, which sends them, share one description;
 // users of the API find all of it in the admin package.
 package wire
+
+// Path is where the admin API is below the address of its server. The issuer's URL and Path are the URI of the resource that
+// tokens are for.
+const Path = "/admin/v1"

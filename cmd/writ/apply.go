@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newApply() *cobra.Command {
@@ -41,7 +41,7 @@ kept by the server as a hash, and shown nowhere.`,
 		if !yes && (*flags.json || flags.path == "-" || !interactive(cmd.InOrStdin())) {
 			return advise(usageError{errors.New("nobody can be asked here")}, "look at the plan with writ plan -f FILE, and agree to it with --yes")
 		}
-		admin, file, plan, err := flags.plan(cmd, true)
+		api, file, plan, err := flags.plan(cmd, true)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ kept by the server as a hash, and shown nowhere.`,
 				return errors.New("nothing was changed")
 			}
 			file.Fingerprint = plan.Fingerprint
-			if err := applyPlan(cmd, admin, file); err != nil {
+			if err := applyPlan(cmd, api, file); err != nil {
 				return err
 			}
 		}
@@ -72,9 +72,9 @@ kept by the server as a hash, and shown nowhere.`,
 
 var errOutdated = advise(errors.New("nothing was changed: the registry, or the file, is not what the plan was made from"), "look at the new plan: writ plan -f FILE")
 
-func applyPlan(cmd *cobra.Command, admin *operator, file *declaredFile) error {
-	_, err := admin.ApplyDeclared(cmd.Context(), file.Declaration)
-	if problem, refused := errors.AsType[*adminapi.Problem](err); refused && isConflict(err) && strings.Contains(problem.Detail, "plan again") {
+func applyPlan(cmd *cobra.Command, api *operator, file *declaredFile) error {
+	_, err := api.ApplyDeclared(cmd.Context(), file.Declaration)
+	if problem, refused := errors.AsType[*admin.Problem](err); refused && isConflict(err) && strings.Contains(problem.Detail, "plan again") {
 		return errOutdated
 	}
 	if err := file.where(err); err != nil {

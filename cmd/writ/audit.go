@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/server"
 )
 
@@ -48,27 +48,34 @@ func (s *auditSource) flags(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
+// An auditTrail is that of a running server, or of a data directory.
+type auditTrail struct {
+	Page   func(ctx context.Context, filter admin.AuditFilter, after string, limit int) (admin.AuditPage, error)
+	Verify func(ctx context.Context) (admin.AuditReport, error)
+}
+
 // open returns the trail, and what to do when it is not needed any more.
-func (s *auditSource) open(ctx context.Context) (adminapi.Audit, func() error, error) {
+func (s *auditSource) open(ctx context.Context) (auditTrail, func() error, error) {
 	if s.data == "" {
 		if s.from.file != "" || len(s.keys) > 0 {
-			return adminapi.Audit{}, nil, advise(usageError{errors.New("--config and --signed-by are for a data directory")}, "name it: --data DIR")
+			return auditTrail{}, nil, advise(usageError{errors.New("--config and --signed-by are for a data directory")}, "name it: --data DIR")
 		}
-		admin, err := s.as.connect()
+		api, err := s.as.connect()
 		if err != nil {
-			return adminapi.Audit{}, nil, err
+			return auditTrail{}, nil, err
 		}
-		return adminapi.Audit{Page: admin.AuditPage, Verify: admin.VerifyAudit}, func() error { return nil }, nil
+		return auditTrail{Page: api.AuditPage, Verify: api.VerifyAudit}, func() error { return nil }, nil
 	}
 	if _, err := os.Stat(s.data); err != nil {
-		return adminapi.Audit{}, nil, advise(fmt.Errorf("there is no data directory %s", s.data), "it is the setting data of the server: writ-data, unless it was configured otherwise")
+		return auditTrail{}, nil, advise(fmt.Errorf("there is no data directory %s", s.data), "it is the setting data of the server: writ-data, unless it was configured otherwise")
 	}
 	s.from.set = []string{"data=" + s.data}
 	config, err := s.from.load()
 	if err != nil {
-		return adminapi.Audit{}, nil, err
+		return auditTrail{}, nil, err
 	}
-	return server.OpenAudit(ctx, config, s.keys)
+	trail, done, err := server.OpenAudit(ctx, config, s.keys)
+	return auditTrail(trail), done, err
 }
 
 func newAuditVerify(as *operatorFlag) *cobra.Command {
@@ -113,7 +120,7 @@ would know. Files may be missing at the start: those that went to an archive.`,
 }
 
 // tellAudit tells a person what was found.
-func tellAudit(cmd *cobra.Command, r adminapi.AuditReport) error {
+func tellAudit(cmd *cobra.Command, r admin.AuditReport) error {
 	out, paint := cmd.OutOrStdout(), paletteFor(cmd.OutOrStdout())
 	for _, f := range r.Findings {
 		fmt.Fprintln(out, paint.red(strings.TrimSpace(foundAt(f)+" "+printable(f.Text))))
@@ -144,7 +151,7 @@ func tellAudit(cmd *cobra.Command, r adminapi.AuditReport) error {
 	return err
 }
 
-func foundAt(f adminapi.AuditFinding) string {
+func foundAt(f admin.AuditFinding) string {
 	switch {
 	case f.File != "":
 		return fmt.Sprintf("%s: line %d:", f.File, f.Line)

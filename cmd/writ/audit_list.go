@@ -13,12 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newAuditList(as *operatorFlag) *cobra.Command {
 	from := auditSource{as: as}
-	var filter adminapi.AuditFilter
+	var filter admin.AuditFilter
 	var since, until string
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -91,7 +91,7 @@ const (
 )
 
 // listAudit writes page after page, and with follow those that come.
-func listAudit(ctx context.Context, trail adminapi.Audit, filter adminapi.AuditFilter, follow bool, write auditWriter) error {
+func listAudit(ctx context.Context, trail auditTrail, filter admin.AuditFilter, follow bool, write auditWriter) error {
 	for after := ""; ; {
 		page, err := trail.Page(ctx, filter, after, auditPage)
 		if err != nil {
@@ -121,7 +121,7 @@ func listAudit(ctx context.Context, trail adminapi.Audit, filter adminapi.AuditF
 
 // An auditWriter writes records in one of three forms.
 type auditWriter struct {
-	record func(adminapi.AuditRecord) error
+	record func(admin.AuditRecord) error
 	flush  func() error
 }
 
@@ -130,19 +130,19 @@ func newAuditWriter(out io.Writer, asJSON, asCSV bool) auditWriter {
 	if asJSON {
 		lines := json.NewEncoder(out)
 		lines.SetEscapeHTML(false)
-		return auditWriter{func(r adminapi.AuditRecord) error { return lines.Encode(r) }, nothing}
+		return auditWriter{func(r admin.AuditRecord) error { return lines.Encode(r) }, nothing}
 	}
 	if asCSV {
 		rows := csv.NewWriter(out)
 		_ = rows.Write(csvColumns) // Flush has the error
-		return auditWriter{func(r adminapi.AuditRecord) error { return rows.Write(csvRow(r)) }, func() error {
+		return auditWriter{func(r admin.AuditRecord) error { return rows.Write(csvRow(r)) }, func() error {
 			rows.Flush()
 			return rows.Error()
 		}}
 	}
 	const layout = "%-19s  %-18s  %-28s  %s\n"
 	begun := false
-	return auditWriter{func(r adminapi.AuditRecord) error {
+	return auditWriter{func(r admin.AuditRecord) error {
 		if !begun {
 			begun = true
 			fmt.Fprintf(out, layout, "TIME", "KIND", "WHO", "WHAT")
@@ -154,7 +154,7 @@ func newAuditWriter(out io.Writer, asJSON, asCSV bool) auditWriter {
 }
 
 // toldOf returns who did something and what it was, for people.
-func toldOf(r adminapi.AuditRecord) (who, what string) {
+func toldOf(r admin.AuditRecord) (who, what string) {
 	if r.Source == "history" {
 		return r.Actor, r.Object
 	}
@@ -182,7 +182,7 @@ var csvColumns = []string{
 	"count", "sequence",
 }
 
-func csvRow(r adminapi.AuditRecord) []string {
+func csvRow(r admin.AuditRecord) []string {
 	row := []string{
 		r.Time.UTC().Format(time.RFC3339Nano), r.Kind, r.Source, r.Actor, r.Object, r.Detail, r.ClientID, r.TokenID, r.Reason, r.Refusal, r.RequestID,
 		r.Remote, r.Scope, strings.Join(r.Audience, " "), number(r.Count), number(r.Sequence),

@@ -10,12 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 // hostileRecord is what an attacker gets into the journal: a client_id of its choice, and what else a request has.
-func hostileRecord(text string) adminapi.AuditRecord {
-	return adminapi.AuditRecord{
+func hostileRecord(text string) admin.AuditRecord {
+	return admin.AuditRecord{
 		Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Kind: "token.refused", Source: "journal", ClientID: text, Reason: text, RequestID: text,
 		Remote: text, Scope: text, Audience: []string{text}, Count: 2,
 	}
@@ -93,7 +93,7 @@ func TestListFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		asked := 0
-		trail := adminapi.Audit{Page: func(_ context.Context, _ adminapi.AuditFilter, after string, _ int) (adminapi.AuditPage, error) {
+		trail := auditTrail{Page: func(_ context.Context, _ admin.AuditFilter, after string, _ int) (admin.AuditPage, error) {
 			want := ""
 			if asked > 0 {
 				want = fmt.Sprint("place ", asked)
@@ -102,7 +102,7 @@ func TestListFollows(t *testing.T) {
 				t.Errorf("asked for what is behind %q, want %q", after, want)
 			}
 			asked++
-			page := adminapi.AuditPage{Position: fmt.Sprint("place ", asked), Items: []adminapi.AuditRecord{{Kind: fmt.Sprint("k", asked)}}}
+			page := admin.AuditPage{Position: fmt.Sprint("place ", asked), Items: []admin.AuditRecord{{Kind: fmt.Sprint("k", asked)}}}
 			switch asked {
 			case 1:
 				page.Next = page.Position
@@ -113,7 +113,7 @@ func TestListFollows(t *testing.T) {
 		}}
 		began := time.Now()
 		var out bytes.Buffer
-		if err := listAudit(ctx, trail, adminapi.AuditFilter{}, true, newAuditWriter(&out, true, false)); err != nil {
+		if err := listAudit(ctx, trail, admin.AuditFilter{}, true, newAuditWriter(&out, true, false)); err != nil {
 			t.Fatal(err)
 		}
 		for n := range 4 {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -22,13 +22,13 @@ func newClient() *cobra.Command {
 	var as operatorFlag
 	as.flags(cmd)
 	cmd.AddCommand(newClientCreate(&as), newClientList(&as), newClientShow(&as), newClientUpdate(&as), newClientKey(&as), newClientSecret(&as), newClientDelete(&as),
-		newClientState(&as, "suspend", "Suspend a client: no new tokens, and those it has are inactive", (*adminapi.Caller).SuspendClient),
-		newClientState(&as, "resume", "Let a suspended client have tokens again", (*adminapi.Caller).ResumeClient))
+		newClientState(&as, "suspend", "Suspend a client: no new tokens, and those it has are inactive", (*admin.API).SuspendClient),
+		newClientState(&as, "resume", "Let a suspended client have tokens again", (*admin.API).ResumeClient))
 	return cmd
 }
 
 // describeGrants says in a line what a client may do.
-func describeGrants(client adminapi.Client) string {
+func describeGrants(client admin.Client) string {
 	parts := describeGrantList(client.Grants)
 	for _, role := range client.Roles {
 		parts = append(parts, "role "+role)
@@ -52,7 +52,7 @@ func describeGrantList(grants []oauth.Grant) []string {
 	return parts
 }
 
-func status(client adminapi.Client) string {
+func status(client admin.Client) string {
 	if client.Suspended {
 		return "suspended"
 	}
@@ -63,13 +63,13 @@ func newClientList(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List clients", Example: "  writ client list --json", Args: noArgs}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
 		rows := [][]string{}
-		var all []adminapi.Client
-		for client, err := range admin.Clients(cmd.Context()) {
+		var all []admin.Client
+		for client, err := range api.Clients(cmd.Context()) {
 			if err != nil {
 				return err
 			}
@@ -87,19 +87,19 @@ func newClientDelete(as *operatorFlag) *cobra.Command {
 		Short:   "Delete a client: its tokens are inactive, its ID is never given out again",
 		Example: "  writ client delete billing",
 		Args:    exactArgs("NAME"),
-	}, (*adminapi.Caller).DeleteClient)
+	}, (*admin.API).DeleteClient)
 }
 
 // newClientState makes the commands that change whether a client gets tokens.
-func newClientState(as *operatorFlag, verb, short string, change func(*adminapi.Caller, context.Context, string) (adminapi.Client, error)) *cobra.Command {
+func newClientState(as *operatorFlag, verb, short string, change func(*admin.API, context.Context, string, ...admin.Option) (admin.Client, error)) *cobra.Command {
 	cmd := &cobra.Command{Use: verb + " NAME", Short: short, Example: "  writ client " + verb + " billing", Args: exactArgs("NAME")}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		client, err := change(admin.Caller, cmd.Context(), args[0])
+		client, err := change(api.API, cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}

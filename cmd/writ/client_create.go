@@ -61,15 +61,15 @@ private one in NAME.key is found by itself.`,
 		if err := r.checkEnv(); err != nil {
 			return err
 		}
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		made, err := admin.CreateClient(cmd.Context(), metadata)
+		made, err := api.CreateClient(cmd.Context(), metadata)
 		if err != nil {
 			return err
 		}
-		issuer := admin.credential.Issuer
+		issuer := api.credential.Issuer
 		out := cmd.OutOrStdout()
 		switch {
 		case r.env != "":

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/jose"
 )
 
@@ -52,11 +52,13 @@ func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		made, err := admin.AddClientKey(cmd.Context(), args[0], key, in(starts), in(expires))
+		sent := admin.KeyOf(key)
+		sent.NotBefore, sent.Expires = in(starts), in(expires)
+		made, err := api.AddClientKey(cmd.Context(), args[0], sent)
 		if err != nil {
 			return err
 		}
@@ -100,7 +102,7 @@ func newClientKeyList(as *operatorFlag) *cobra.Command {
 		Args:    exactArgs("NAME"),
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.RunE = as.lookingAtClient(func(out io.Writer, client adminapi.Client) error {
+	cmd.RunE = as.lookingAtClient(func(out io.Writer, client admin.Client) error {
 		if client.JWKSURI != "" && !*asJSON {
 			fmt.Fprintf(out, "Its keys are those that it publishes at %s.\n", client.JWKSURI)
 			for _, use := range client.Uses {
@@ -142,11 +144,11 @@ on is accepted. Tokens that the client has stay good until they expire.`,
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		if err := admin.RevokeClientKey(cmd.Context(), args[0], args[1]); err != nil {
+		if err := api.RevokeClientKey(cmd.Context(), args[0], args[1]); err != nil {
 			return err
 		}
 		if *asJSON {

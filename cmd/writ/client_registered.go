@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/oauth"
 )
 
 // keep writes the client's variables to a file, and says so without the secret.
-func (r *registration) keep(out io.Writer, asJSON bool, made adminapi.Registered, issuer string) error {
+func (r *registration) keep(out io.Writer, asJSON bool, made admin.Registered, issuer string) error {
 	variables, missing, err := r.variables(made, issuer)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (r *registration) keep(out io.Writer, asJSON bool, made adminapi.Registered
 
 // variables returns the client's variables, names and values in turn, and the names of those whose value is not known
 // here: where the client has its key.
-func (r *registration) variables(made adminapi.Registered, issuer string) (pairs, missing []string, err error) {
+func (r *registration) variables(made admin.Registered, issuer string) (pairs, missing []string, err error) {
 	pairs = []string{"WRIT_ISSUER", issuer, "WRIT_CLIENT_ID", made.ID, "WRIT_AUTH_METHOD", made.TokenEndpointAuthMethod}
 	if secret := made.Secret.Reveal(); secret != "" {
 		pairs = append(pairs, "WRIT_CLIENT_SECRET", secret)
@@ -121,7 +121,7 @@ func privateHalf(public string) string {
 }
 
 // show prints the client, its secret this once, and the commands to a first token.
-func (r *registration) show(out io.Writer, made adminapi.Registered, issuer string) error {
+func (r *registration) show(out io.Writer, made admin.Registered, issuer string) error {
 	paint := paletteFor(out)
 	title := "Registered. It has no secret: who it is, it proves by " + proofOf(made.TokenEndpointAuthMethod) + "."
 	if made.Secret.Reveal() != "" {
@@ -146,7 +146,7 @@ func proofOf(method string) string {
 }
 
 // first returns the command to a first token.
-func (r *registration) first(made adminapi.Registered, issuer string) string {
+func (r *registration) first(made admin.Registered, issuer string) string {
 	switch {
 	case made.Secret.Reveal() == "":
 		return "\nA first token, where the client has its key:\n\n  " + r.tokenCommand(made, issuer) + "\n"
@@ -160,7 +160,7 @@ func (r *registration) first(made adminapi.Registered, issuer string) string {
 	return "\nA first token, with the secret in SECRET:\n\n  curl " + credentials + " -d grant_type=client_credentials " + issuer + "/token\n"
 }
 
-func (r *registration) tokenCommand(made adminapi.Registered, issuer string) string {
+func (r *registration) tokenCommand(made admin.Registered, issuer string) string {
 	var before []string // of what accompanies a secret there are variables only
 	if made.Secret.Reveal() != "" {
 		before = []string{"WRIT_CLIENT_SECRET_FILE=SECRET"}

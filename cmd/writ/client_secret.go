@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newClientSecret(as *operatorFlag) *cobra.Command {
@@ -61,7 +61,7 @@ func in(ahead time.Duration) time.Time {
 }
 
 // show prints the secret this once, or writes it to the file that was named.
-func (f *secretFlags) show(out io.Writer, done string, made adminapi.NewSecret) error {
+func (f *secretFlags) show(out io.Writer, done string, made admin.NewSecret) error {
 	if f.out != "" {
 		if err := writeNew(newFile{f.out, 0o600, []byte(made.Secret.Reveal() + "\n")}); err != nil {
 			return advise(fmt.Errorf("the secret %s was made, and could not be written: %w", made.ID, err),
@@ -71,8 +71,8 @@ func (f *secretFlags) show(out io.Writer, done string, made adminapi.NewSecret) 
 	switch {
 	case *f.json && f.out != "":
 		return writeJSON(out, struct {
-			adminapi.SecretInfo
-			Former []adminapi.SecretInfo `json:"former,omitempty"`
+			admin.SecretInfo
+			Former []admin.SecretInfo `json:"former,omitempty"`
 		}{made.SecretInfo, made.Former})
 	case *f.json:
 		return writeJSON(out, made)
@@ -117,13 +117,13 @@ interrupted. A further rotation never cuts off one that is still in use: its end
 	cmd.Flags().DurationVar(&keep, "keep", keep, "how long the former secrets still count")
 	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := f.connect(as)
+		api, err := f.connect(as)
 		if err != nil {
 			return err
 		}
 		seconds := int64(keep / time.Second)
-		rotation := adminapi.SecretRotation{Name: f.name, Expires: in(f.expires), Keep: &seconds}
-		made, err := admin.RotateSecret(cmd.Context(), args[0], rotation, f.request)
+		rotation := admin.SecretRotation{Name: f.name, Expires: in(f.expires), Keep: &seconds}
+		made, err := api.RotateSecret(cmd.Context(), args[0], rotation, admin.IdempotencyKey(f.request))
 		if err != nil {
 			return err
 		}
@@ -147,12 +147,12 @@ authenticates with a key may have one too: it counts from when its method change
 	cmd.Flags().DurationVar(&starts, "starts-in", 0, "from when on it counts, such as 24h; 0: at once")
 	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := f.connect(as)
+		api, err := f.connect(as)
 		if err != nil {
 			return err
 		}
-		settings := adminapi.SecretSettings{Name: f.name, NotBefore: in(starts), Expires: in(f.expires)}
-		made, err := admin.AddSecret(cmd.Context(), args[0], settings, f.request)
+		settings := admin.SecretSettings{Name: f.name, NotBefore: in(starts), Expires: in(f.expires)}
+		made, err := api.AddSecret(cmd.Context(), args[0], settings, admin.IdempotencyKey(f.request))
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func newClientSecretList(as *operatorFlag) *cobra.Command {
 		Args:    exactArgs("NAME"),
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.RunE = as.lookingAtClient(func(out io.Writer, client adminapi.Client) error {
+	cmd.RunE = as.lookingAtClient(func(out io.Writer, client admin.Client) error {
 		rows := [][]string{}
 		for _, s := range client.Secrets {
 			rows = append(rows, []string{
@@ -202,11 +202,11 @@ obtained with it stay good until they expire.`,
 	cmd.Flags().BoolVar(&force, "force", false, "also if it is the last one that the client can authenticate with")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		err = admin.RevokeSecret(cmd.Context(), args[0], args[1], force)
+		err = api.RevokeSecret(cmd.Context(), args[0], args[1], force)
 		if isConflict(err) {
 			return advise(err, "writ client secret rotate "+args[0]+", or --force to lock the client out")
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newClientShow(as *operatorFlag) *cobra.Command {
@@ -19,18 +19,18 @@ func newClientShow(as *operatorFlag) *cobra.Command {
 		Args:    exactArgs("NAME"),
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.RunE = as.lookingAtClient(func(out io.Writer, client adminapi.Client) error { return showClient(out, *asJSON, client) })
+	cmd.RunE = as.lookingAtClient(func(out io.Writer, client admin.Client) error { return showClient(out, *asJSON, client) })
 	return cmd
 }
 
 // lookingAtClient is what a command does that shows something of the client that it names.
-func (o *operatorFlag) lookingAtClient(show func(out io.Writer, client adminapi.Client) error) func(*cobra.Command, []string) error {
+func (o *operatorFlag) lookingAtClient(show func(out io.Writer, client admin.Client) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		admin, err := o.connect()
+		api, err := o.connect()
 		if err != nil {
 			return err
 		}
-		client, err := admin.Client(cmd.Context(), args[0])
+		client, err := api.Client(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (o *operatorFlag) lookingAtClient(show func(out io.Writer, client adminapi.
 	}
 }
 
-func showClient(out io.Writer, asJSON bool, client adminapi.Client) error {
+func showClient(out io.Writer, asJSON bool, client admin.Client) error {
 	if asJSON {
 		return writeJSON(out, client)
 	}
@@ -65,7 +65,7 @@ func second(t time.Time) string { return t.Local().Format(time.DateTime) }
 
 // describeAuthentication says how a client proves who it is, and what its tokens are bound to, in names and values; with
 // lives also how long each secret and key counts and when it was last used, which tells an operator what is still needed.
-func describeAuthentication(client adminapi.Client, lives bool) []string {
+func describeAuthentication(client admin.Client, lives bool) []string {
 	fields := []string{"method", client.TokenEndpointAuthMethod}
 	if client.FormerMethod != "" {
 		fields = append(fields, "former method", client.FormerMethod+", until "+second(client.FormerUntil))
@@ -106,7 +106,7 @@ func describeAuthentication(client adminapi.Client, lives bool) []string {
 	return append(fields, "tokens bound", strings.Join(bound, " and "))
 }
 
-func nameKey(key adminapi.ClientKey) string {
+func nameKey(key admin.ClientKey) string {
 	text := key.ID + " (" + key.Algorithm + ")"
 	if key.CertificateSubject != "" {
 		text += ", certificate of " + key.CertificateSubject + " until " + second(key.CertificateExpires)
@@ -122,7 +122,7 @@ func life(created, expires time.Time) string {
 }
 
 // lastUse says when something was last used. The server writes that down every few seconds.
-func lastUse(use adminapi.LastUse) string {
+func lastUse(use admin.LastUse) string {
 	if use.LastUsed.IsZero() {
 		return "never used"
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newClientUpdate(as *operatorFlag) *cobra.Command {
@@ -40,15 +40,15 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		if keep < 0 {
 			return usageError{fmt.Errorf("--keep-former %v: take 0 or more", keep)}
 		}
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		client, err := admin.Client(cmd.Context(), args[0])
+		client, err := api.Client(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		update := adminapi.ClientUpdate{ClientMetadata: client.ClientMetadata}
+		update := admin.ClientUpdate{ClientMetadata: client.ClientMetadata}
 		if err := auth.apply(&update.ClientMetadata); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		case cmd.Flags().Changed("keep-former") && !changed:
 			update.KeepFormerUntil = time.Unix(1, 0) // over: it ends now
 		}
-		client, err = admin.UpdateClient(cmd.Context(), args[0], update)
+		client, err = api.UpdateClient(cmd.Context(), args[0], update)
 		if err != nil {
 			return err
 		}

@@ -10,16 +10,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/oauth"
 )
 
 // A registryFile is what writ plan and writ apply read and writ export writes. docs/registry.schema.json is made of it.
 type registryFile struct {
-	Resources []adminapi.ResourceSettings `json:"resources,omitzero" doc:"The protected APIs, without the admin API. Left out: they stay as they are"`
-	Roles     []adminapi.RoleSettings     `json:"roles,omitzero" doc:"Bundles of scopes. Left out: they stay as they are"`
-	Clients   []fileClient                `json:"clients,omitzero" doc:"The machines that ask for tokens. Left out: they stay as they are"`
+	Resources []admin.ResourceSettings `json:"resources,omitzero" doc:"The protected APIs, without the admin API. Left out: they stay as they are"`
+	Roles     []admin.RoleSettings     `json:"roles,omitzero" doc:"Bundles of scopes. Left out: they stay as they are"`
+	Clients   []fileClient             `json:"clients,omitzero" doc:"The machines that ask for tokens. Left out: they stay as they are"`
 }
 
 // A fileClient is a client in a file, where its secret can only be referred to.
@@ -43,7 +43,7 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 var errNotAtHand = errors.New("is not at hand")
 
 // read returns the secret. It is in no error.
-func (s *secretReference) read() (adminapi.DeclaredSecret, error) {
+func (s *secretReference) read() (admin.Secret, error) {
 	switch {
 	case (s.Env == "") == (s.File == ""):
 		return "", errors.New("must be one of {env: NAME} and {file: PATH}: a secret itself does not belong into the file")
@@ -51,7 +51,7 @@ func (s *secretReference) read() (adminapi.DeclaredSecret, error) {
 		return "", errors.New("env must be the name of a variable")
 	case s.Env != "":
 		if text := os.Getenv(s.Env); text != "" {
-			return adminapi.DeclaredSecret(text), nil
+			return admin.Secret(text), nil
 		}
 		return "", fmt.Errorf("%w: the environment has no %s; set it, or name a file: {file: PATH}", errNotAtHand, s.Env)
 	}
@@ -72,14 +72,14 @@ func (s *secretReference) read() (adminapi.DeclaredSecret, error) {
 	case text == "":
 		return "", fmt.Errorf("%w: %s is empty", errNotAtHand, s.File)
 	default:
-		return adminapi.DeclaredSecret(text), nil
+		return admin.Secret(text), nil
 	}
 }
 
 // A declaredFile is a file with the declaration that it makes.
 type declaredFile struct {
 	*yamlFile
-	adminapi.Declaration
+	admin.Declaration
 	pending []string // what to say about secrets that are not at hand
 }
 
@@ -97,9 +97,9 @@ func readDeclared(cmd *cobra.Command, path string) (*declaredFile, error) {
 	if len(file.problems) == 0 && wanted.Resources == nil && wanted.Roles == nil && wanted.Clients == nil {
 		file.refuse("", "declares nothing: it needs resources, roles or clients")
 	}
-	file.State = adminapi.DeclaredState{Resources: wanted.Resources, Roles: wanted.Roles}
+	file.State = admin.DeclaredState{Resources: wanted.Resources, Roles: wanted.Roles}
 	if wanted.Clients != nil {
-		file.State.Clients = make([]adminapi.DeclaredClient, 0, len(wanted.Clients))
+		file.State.Clients = make([]admin.DeclaredClient, 0, len(wanted.Clients))
 	}
 	for i, client := range wanted.Clients {
 		file.client(fmt.Sprintf("clients[%d]", i), client)
@@ -108,7 +108,7 @@ func readDeclared(cmd *cobra.Command, path string) (*declaredFile, error) {
 }
 
 func (f *declaredFile) client(path string, client fileClient) {
-	declared := adminapi.DeclaredClient{ClientMetadata: client.ClientMetadata, Suspended: client.Suspended}
+	declared := admin.DeclaredClient{ClientMetadata: client.ClientMetadata, Suspended: client.Suspended}
 	if _, err := jose.ParsePublic(client.JWKS); len(client.JWKS) > 0 && errors.Is(err, jose.ErrPrivate) {
 		f.refuse(path+".jwks", "holds a private key, which must stay where it is: give the public half")
 	}
@@ -137,7 +137,7 @@ func (f *declaredFile) complete() error {
 
 // where says of what the server refused where it stands in the file.
 func (f *declaredFile) where(err error) error {
-	problem, refused := errors.AsType[*adminapi.Problem](err)
+	problem, refused := errors.AsType[*admin.Problem](err)
 	if !refused || len(problem.Errors) == 0 {
 		return err
 	}
@@ -156,15 +156,15 @@ func readText(in io.Reader, path string) (string, error) {
 		defer file.Close()
 		in = file
 	}
-	data, err := io.ReadAll(io.LimitReader(in, adminapi.MaxDeclaredBody+1))
-	if err == nil && len(data) > adminapi.MaxDeclaredBody {
-		err = advise(fmt.Errorf("%s is larger than %d MiB", path, adminapi.MaxDeclaredBody>>20), "put some of the clients into another file, and apply both without --prune")
+	data, err := io.ReadAll(io.LimitReader(in, admin.MaxDeclaredBody+1))
+	if err == nil && len(data) > admin.MaxDeclaredBody {
+		err = advise(fmt.Errorf("%s is larger than %d MiB", path, admin.MaxDeclaredBody>>20), "put some of the clients into another file, and apply both without --prune")
 	}
 	return string(data), err
 }
 
 // fileOf returns a state as a file has it.
-func fileOf(state adminapi.DeclaredState) registryFile {
+func fileOf(state admin.DeclaredState) registryFile {
 	file := registryFile{Resources: state.Resources, Roles: state.Roles, Clients: make([]fileClient, 0, len(state.Clients))}
 	for _, client := range state.Clients {
 		if string(client.JWKS) == "null" {

@@ -14,7 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -64,13 +64,13 @@ func TestRegistrySchema(t *testing.T) {
 // TestExportText: what is written is read again as it was, whatever YAML could take it for.
 func TestExportText(t *testing.T) {
 	t.Parallel()
-	file := registryFile{Resources: []adminapi.ResourceSettings{}, Roles: []adminapi.RoleSettings{}}
+	file := registryFile{Resources: []admin.ResourceSettings{}, Roles: []admin.RoleSettings{}}
 	for i, text := range []string{
 		"010", "1e3", "on", "yes", "null", "~", "true", "- x", "a: b", "# no", "&a", "*a", "!x", "{a}", "[a]", "'", `"`, "|", ">", "%x", "@x", "`x`", "é ü 漢", " x ",
 		"2026-11-23", "0x1f", "1_000", ".inf", "=", "<<", "?", "x #y", "x: y: z", ",", "\\n", "---", "...", "0o17", "1:30", "-", "-1", "+1", ".5",
 	} {
-		file.Roles = append(file.Roles, adminapi.RoleSettings{Name: fmt.Sprintf("r%d", i), Description: text, Grants: []oauth.Grant{}})
-		file.Resources = append(file.Resources, adminapi.ResourceSettings{URI: "urn:x:" + fmt.Sprint(i), Scopes: []adminapi.Scope{{Name: "010", Description: text}}})
+		file.Roles = append(file.Roles, admin.RoleSettings{Name: fmt.Sprintf("r%d", i), Description: text, Grants: []oauth.Grant{}})
+		file.Resources = append(file.Resources, admin.ResourceSettings{URI: "urn:x:" + fmt.Sprint(i), Scopes: []admin.Scope{{Name: "010", Description: text}}})
 	}
 	file.Clients = []fileClient{{ClientMetadata: oauth.ClientMetadata{
 		ClientName: "123", JWKS: json.RawMessage(`{"keys":[{"kid":"1","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`),
@@ -175,10 +175,10 @@ func TestWritePlan(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	impact := adminapi.DeclaredImpact{Client: "b\x1b[2J", Text: "secret a stops working"}
+	impact := admin.DeclaredImpact{Client: "b\x1b[2J", Text: "secret a stops working"}
 	impact.LastUsed, impact.LastUsedFrom = now.Add(-3*time.Hour), "192.0.2.7\n+ client y"
-	plan := adminapi.DeclaredPlan{Changes: []adminapi.DeclaredChange{{
-		Action: "change", Kind: "role", Name: "x\x1b[31m\r\n- client z", Impact: []adminapi.DeclaredImpact{impact},
+	plan := admin.DeclaredPlan{Changes: []admin.DeclaredChange{{
+		Action: "change", Kind: "role", Name: "x\x1b[31m\r\n- client z", Impact: []admin.DeclaredImpact{impact},
 	}}}
 	if err := writePlan(&out, plan, now); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/server"
 	"github.com/writ-auth/writ/oauth"
 	"github.com/writ-auth/writ/resource"
@@ -165,8 +165,8 @@ func (d *dev) prepare(ctx context.Context, apiListener net.Listener, adminURL st
 
 // registerAPI registers the demo API, unless an earlier start did.
 func (d *dev) registerAPI(ctx context.Context) error {
-	_, err := d.operator.CreateResource(ctx, adminapi.ResourceSettings{
-		URI: d.apiURL, Name: "Demo orders", Scopes: []adminapi.Scope{
+	_, err := d.operator.CreateResource(ctx, admin.ResourceSettings{
+		URI: d.apiURL, Name: "Demo orders", Scopes: []admin.Scope{
 			{Name: scopeRead, Description: "Look at orders"}, {Name: scopeWrite, Description: "Place orders"},
 		},
 	})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/server"
 )
 
@@ -49,18 +49,18 @@ the journal alone is read, without a server; what is registered is then not told
 	return cmd
 }
 
-func explained(cmd *cobra.Command, as *operatorFlag, data, id string) (adminapi.Explanation, error) {
+func explained(cmd *cobra.Command, as *operatorFlag, data, id string) (admin.Explanation, error) {
 	if data != "" {
 		return server.Explain(cmd.Context(), data, id)
 	}
-	admin, err := as.connect()
+	api, err := as.connect()
 	if err != nil {
-		return adminapi.Explanation{}, advise(err, "or read the journal itself, on the node that refused: --data DIRECTORY")
+		return admin.Explanation{}, advise(err, "or read the journal itself, on the node that refused: --data DIRECTORY")
 	}
-	return admin.Explain(cmd.Context(), id)
+	return api.Explain(cmd.Context(), id)
 }
 
-func writeExplanation(out io.Writer, told adminapi.Explanation) error {
+func writeExplanation(out io.Writer, told admin.Explanation) error {
 	colour := paletteFor(out)
 	who := told.Client
 	switch {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newExport() *cobra.Command {
@@ -30,11 +30,11 @@ exports are left out: they belong to the server.`,
 	_ = cmd.MarkFlagFilename("file", "yaml", "yml") // fails only for a flag that is not there
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		state, err := admin.Export(cmd.Context(), strings.TrimSuffix(admin.credential.Issuer, "/")+adminapi.Prefix, admin.credential.ClientID)
+		state, err := api.Export(cmd.Context(), strings.TrimSuffix(api.credential.Issuer, "/")+admin.Path, api.credential.ClientID)
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/importer"
 )
 
@@ -91,11 +91,11 @@ func newImportFrom(as *operatorFlag, read func([]byte, importer.Options) (import
 			return fmt.Errorf("%s: %s", args[0], strings.TrimPrefix(err.Error(), "importer: "))
 		}
 		plan.Wanted.DryRun = *dry
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		result, err := admin.Import(cmd.Context(), plan.Wanted)
+		result, err := api.Import(cmd.Context(), plan.Wanted)
 		if err != nil {
 			return adviseImport(err)
 		}
@@ -135,7 +135,7 @@ func readExport(in io.Reader, name string) ([]byte, error) {
 
 // adviseImport says what to do about an import that was refused: of it, nothing was done.
 func adviseImport(err error) error {
-	problem, refused := errors.AsType[*adminapi.Problem](err)
+	problem, refused := errors.AsType[*admin.Problem](err)
 	switch {
 	case refused && problem.Status == http.StatusRequestEntityTooLarge:
 		return advise(err, "split the file: an import is one request of 1 MiB at most, which is some 2000 clients")
@@ -146,10 +146,10 @@ func adviseImport(err error) error {
 }
 
 // writeImport shows what was done and what was not.
-func writeImport(out io.Writer, asJSON bool, result adminapi.ImportResult, report []importer.Finding) error {
+func writeImport(out io.Writer, asJSON bool, result admin.ImportResult, report []importer.Finding) error {
 	if asJSON {
 		return writeJSON(out, struct {
-			adminapi.ImportResult
+			admin.ImportResult
 			Report []importer.Finding `json:"report"`
 		}{result, append([]importer.Finding{}, report...)})
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newKey() *cobra.Command {
@@ -30,11 +30,11 @@ func newKeyList(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List signing keys and where they stand", Example: "  writ key list", Args: noArgs}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		keys, err := admin.Keys(cmd.Context())
+		keys, err := api.Keys(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func newKeyList(as *operatorFlag) *cobra.Command {
 func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
 func newKeyRotate(as *operatorFlag) *cobra.Command {
-	var rotation adminapi.Rotation
+	var rotation admin.Rotation
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Announce a new signing key",
@@ -65,11 +65,11 @@ is for when you do not want to wait.`,
 	cmd.Flags().BoolVar(&rotation.Now, "now", false, "sign with it at once: APIs must fetch the key set to know it")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		key, err := admin.RotateKey(cmd.Context(), rotation.Algorithm, rotation.Now)
+		key, err := api.RotateKey(cmd.Context(), rotation)
 		if err != nil {
 			return err
 		}
@@ -91,5 +91,5 @@ published, so that its tokens are refused wherever the key set is fetched again.
 signing, a new key takes over in the same step.`,
 		Example: "  writ key list\n  writ key revoke 5xq7lkcjm2a4o3sd",
 		Args:    exactArgs("KEY-ID"),
-	}, "revoked", "Revoked %s. Its tokens are refused wherever the key set is fetched again.\n", (*adminapi.Caller).RevokeKey)
+	}, "revoked", "Revoked %s. Its tokens are refused wherever the key set is fetched again.\n", (*admin.API).RevokeKey)
 }

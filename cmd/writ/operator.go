@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/client"
-	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/internal/server"
 )
 
@@ -33,19 +33,19 @@ func (o *operatorFlag) flags(cmd *cobra.Command) {
 }
 
 // newDelete gives a command that deletes what is named its work.
-func newDelete(as *operatorFlag, cmd *cobra.Command, remove func(*adminapi.Caller, context.Context, string) error) *cobra.Command {
+func newDelete(as *operatorFlag, cmd *cobra.Command, remove func(*admin.API, context.Context, string, ...admin.Option) error) *cobra.Command {
 	return newOrder(as, cmd, "deleted", "Deleted %s.\n", remove)
 }
 
 // newOrder gives a command that has one argument and answers nothing its work, and what it says when that is done.
-func newOrder(as *operatorFlag, cmd *cobra.Command, done, text string, order func(*adminapi.Caller, context.Context, string) error) *cobra.Command {
+func newOrder(as *operatorFlag, cmd *cobra.Command, done, text string, order func(*admin.API, context.Context, string, ...admin.Option) error) *cobra.Command {
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
+		operator, err := as.connect()
 		if err != nil {
 			return err
 		}
-		if err := order(admin.Caller, cmd.Context(), args[0]); err != nil {
+		if err := order(operator.API, cmd.Context(), args[0]); err != nil {
 			return err
 		}
 		if *asJSON {
@@ -59,7 +59,7 @@ func newOrder(as *operatorFlag, cmd *cobra.Command, done, text string, order fun
 
 // An operator is someone who speaks to the admin API of a running server. The CLI never opens the database itself.
 type operator struct {
-	*adminapi.Caller
+	*admin.API
 
 	credential server.Credential
 	source     *client.Source
@@ -108,7 +108,7 @@ func readOperator(path string) (server.Credential, error) {
 func newOperator(credential server.Credential) (*operator, error) {
 	config := client.Config{
 		Issuer: credential.Issuer, ClientID: credential.ClientID, Credential: client.Secret(credential.ClientSecret),
-		Resource:   strings.TrimSuffix(credential.Issuer, "/") + adminapi.Prefix,
+		Resource:   strings.TrimSuffix(credential.Issuer, "/") + admin.Path,
 		AllowHosts: []string{hostOf(credential.Admin)},
 	}
 	if len(credential.PrivateKey) > 0 {
@@ -122,13 +122,16 @@ func newOperator(credential server.Credential) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	caller := &adminapi.Caller{URL: credential.Admin + adminapi.Prefix, HTTP: source.Client()}
-	return &operator{caller, credential, source}, nil
+	api, err := admin.New(admin.Config{URL: credential.Admin, HTTPClient: source.Client()})
+	if err != nil {
+		return nil, err
+	}
+	return &operator{api, credential, source}, nil
 }
 
 // isConflict reports whether the admin API refused what is there already.
 func isConflict(err error) bool {
-	problem, refused := errors.AsType[*adminapi.Problem](err)
+	problem, refused := errors.AsType[*admin.Problem](err)
 	return refused && problem.Status == http.StatusConflict
 }
 

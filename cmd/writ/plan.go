@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 // declaredFlags are what writ plan and writ apply have in common.
@@ -29,8 +29,8 @@ func (f *declaredFlags) flags(cmd *cobra.Command) {
 }
 
 // plan reads the file and asks the server what it would take.
-func (f *declaredFlags) plan(cmd *cobra.Command, whole bool) (*operator, *declaredFile, adminapi.DeclaredPlan, error) {
-	var none adminapi.DeclaredPlan
+func (f *declaredFlags) plan(cmd *cobra.Command, whole bool) (*operator, *declaredFile, admin.DeclaredPlan, error) {
+	var none admin.DeclaredPlan
 	file, err := readDeclared(cmd, f.path)
 	if err != nil {
 		return nil, nil, none, err
@@ -41,12 +41,12 @@ func (f *declaredFlags) plan(cmd *cobra.Command, whole bool) (*operator, *declar
 		}
 	}
 	file.Prune = f.prune
-	admin, err := f.as.connect()
+	api, err := f.as.connect()
 	if err != nil {
 		return nil, nil, none, err
 	}
-	plan, err := admin.PlanDeclared(cmd.Context(), file.Declaration)
-	return admin, file, plan, file.where(err)
+	plan, err := api.PlanDeclared(cmd.Context(), file.Declaration)
+	return api, file, plan, file.where(err)
 }
 
 func newPlan() *cobra.Command {
@@ -91,7 +91,7 @@ With --exit-code the exit code is 3 if there is anything to do, and 0 if there i
 var errChanges = errors.New("there is something to do")
 
 // writePlan writes a plan for people: in colour on a terminal, and the same text elsewhere.
-func writePlan(out io.Writer, plan adminapi.DeclaredPlan, now time.Time) error {
+func writePlan(out io.Writer, plan admin.DeclaredPlan, now time.Time) error {
 	if len(plan.Changes) == 0 {
 		_, err := fmt.Fprintln(out, "Nothing to do: everything is as declared.")
 		return err
@@ -123,7 +123,7 @@ func writePlan(out io.Writer, plan adminapi.DeclaredPlan, now time.Time) error {
 	return err
 }
 
-func writeFieldChanges(text *strings.Builder, p palette, change adminapi.DeclaredChange) {
+func writeFieldChanges(text *strings.Builder, p palette, change admin.DeclaredChange) {
 	for _, field := range change.Fields {
 		name := steady(field.Field)
 		value := func(v string) string {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func newResource() *cobra.Command {
@@ -27,7 +27,7 @@ func newResource() *cobra.Command {
 }
 
 func newResourceCreate(as *operatorFlag) *cobra.Command {
-	var settings adminapi.ResourceSettings
+	var settings admin.ResourceSettings
 	var scopes []string
 	var ttl time.Duration
 	cmd := &cobra.Command{
@@ -52,16 +52,16 @@ func newResourceCreate(as *operatorFlag) *cobra.Command {
 		settings.URI, settings.TokenTTLSeconds = args[0], int64(ttl/time.Second)
 		for _, scope := range scopes {
 			name, description, _ := strings.Cut(scope, "=")
-			settings.Scopes = append(settings.Scopes, adminapi.Scope{Name: name, Description: description})
+			settings.Scopes = append(settings.Scopes, admin.Scope{Name: name, Description: description})
 		}
 		if len(scopes) == 0 {
 			return advise(usageError{errors.New("it is not said which scopes the API knows")}, `such as: --scope "orders:read=Look at orders"`)
 		}
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		made, err := admin.CreateResource(cmd.Context(), settings)
+		made, err := api.CreateResource(cmd.Context(), settings)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func newResourceCreate(as *operatorFlag) *cobra.Command {
 	return cmd
 }
 
-func describeScopes(resource adminapi.Resource) string {
+func describeScopes(resource admin.Resource) string {
 	if len(resource.Scopes) > 4 {
 		return fmt.Sprintf("%d scopes", len(resource.Scopes))
 	}
@@ -90,13 +90,13 @@ func newResourceList(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List resources", Example: "  writ resource list", Args: noArgs}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
 		rows := [][]string{}
-		var all []adminapi.Resource
-		for resource, err := range admin.Resources(cmd.Context()) {
+		var all []admin.Resource
+		for resource, err := range api.Resources(cmd.Context()) {
 			if err != nil {
 				return err
 			}
@@ -114,11 +114,11 @@ func newResourceShow(as *operatorFlag) *cobra.Command {
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		resource, err := admin.Resource(cmd.Context(), args[0])
+		resource, err := api.Resource(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func newResourceShow(as *operatorFlag) *cobra.Command {
 	return cmd
 }
 
-func showResource(out io.Writer, resource adminapi.Resource) error {
+func showResource(out io.Writer, resource admin.Resource) error {
 	ttl := ""
 	if resource.TokenTTLSeconds > 0 {
 		ttl = (time.Duration(resource.TokenTTLSeconds) * time.Second).String()
@@ -151,5 +151,5 @@ func newResourceDelete(as *operatorFlag) *cobra.Command {
 		Short:   "Delete a resource that no client and no role names any more",
 		Example: "  writ resource delete https://api.example.com",
 		Args:    exactArgs("URI"),
-	}, (*adminapi.Caller).DeleteResource)
+	}, (*admin.API).DeleteResource)
 }

@@ -40,18 +40,18 @@ takes the old ones until they expire.`,
 		if err != nil {
 			return err
 		}
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
 		ctx, of := cmd.Context(), "of "+c.client
 		switch {
 		case c.client != "":
-			err = admin.RevokeClientTokens(ctx, c.client, before)
+			err = api.RevokeClientTokens(ctx, c.client, before)
 		case c.resource != "":
-			err, of = admin.RevokeResourceTokens(ctx, c.resource, before), "for "+c.resource
+			err, of = api.RevokeResourceTokens(ctx, c.resource, before), "for "+c.resource
 		default:
-			err, of = admin.RevokeAllTokens(ctx, before), "of "+admin.credential.Issuer
+			err, of = api.RevokeAllTokens(ctx, before), "of "+api.credential.Issuer
 		}
 		if err != nil {
 			return err

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -26,7 +26,7 @@ func newRole() *cobra.Command {
 }
 
 func newRoleCreate(as *operatorFlag) *cobra.Command {
-	var settings adminapi.RoleSettings
+	var settings admin.RoleSettings
 	var grants []string
 	cmd := &cobra.Command{
 		Use:   "create NAME",
@@ -52,11 +52,11 @@ and their tokens carry its name in the claim "roles".`,
 			}
 			settings.Grants = append(settings.Grants, grant)
 		}
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		made, err := admin.CreateRole(cmd.Context(), settings)
+		made, err := api.CreateRole(cmd.Context(), settings)
 		if err != nil {
 			return err
 		}
@@ -82,13 +82,13 @@ func newRoleList(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List roles", Example: "  writ role list", Args: noArgs}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
 		rows := [][]string{}
-		var all []adminapi.Role
-		for role, err := range admin.Roles(cmd.Context()) {
+		var all []admin.Role
+		for role, err := range api.Roles(cmd.Context()) {
 			if err != nil {
 				return err
 			}
@@ -104,11 +104,11 @@ func newRoleShow(as *operatorFlag) *cobra.Command {
 	cmd := &cobra.Command{Use: "show NAME", Short: "Show a role", Example: "  writ role show clerk", Args: exactArgs("NAME")}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, err := as.connect()
+		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		role, err := admin.Role(cmd.Context(), args[0])
+		role, err := api.Role(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -130,5 +130,5 @@ func newRoleDelete(as *operatorFlag) *cobra.Command {
 		Short:   "Delete a role that no client has any more",
 		Example: "  writ role delete clerk",
 		Args:    exactArgs("NAME"),
-	}, (*adminapi.Caller).DeleteRole)
+	}, (*admin.API).DeleteRole)
 }

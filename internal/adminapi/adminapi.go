@@ -3,7 +3,8 @@
 // names the scope it needs.
 //
 // It decides nothing: registry does. There are no cookies and no CORS, so a browser on another page can do nothing with
-// it. The Caller of this package is what the command line speaks to it with.
+// it. The public package admin is what Go programs, the command line
+// among them, speak to it with.
 package adminapi
 
 import (
@@ -20,13 +21,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 	"github.com/writ-auth/writ/resource"
 )
 
 // Prefix is what the path of every route begins with.
-const Prefix = "/admin/v1"
+const Prefix = wire.Path
 
 // openAPIPath is the one route that needs no token: what the API can do is no secret.
 const openAPIPath = Prefix + "/openapi.json"
@@ -152,7 +154,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	// ServeMux would redirect to the path it thinks was meant, and a client would send its token and body once more. One
 	// spelling of a path is enough, and leaves nothing for a proxy in front to understand differently (CVE-2026-45692).
 	if r.URL.RawPath != "" || path.Clean(r.URL.Path) != r.URL.Path {
-		writeProblem(w, &Problem{Status: http.StatusNotFound, Detail: "no such path"})
+		writeProblem(w, refusal(http.StatusNotFound, "no such path"))
 		return
 	}
 	handler, pattern := a.mux.Handler(r)
@@ -160,14 +162,14 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		a.mux.ServeHTTP(w, r) // again, because only so are the path's values set
 		return
 	}
-	refusal := refused{header: http.Header{}}
-	handler.ServeHTTP(&refusal, r)
-	if allow := refusal.header.Get("Allow"); allow != "" {
+	answer := refused{header: http.Header{}}
+	handler.ServeHTTP(&answer, r)
+	if allow := answer.header.Get("Allow"); allow != "" {
 		header.Set("Allow", allow)
-		writeProblem(w, &Problem{Status: http.StatusMethodNotAllowed, Detail: "the path knows only " + allow})
+		writeProblem(w, refusal(http.StatusMethodNotAllowed, "the path knows only "+allow))
 		return
 	}
-	writeProblem(w, &Problem{Status: http.StatusNotFound, Detail: "no such path"})
+	writeProblem(w, refusal(http.StatusNotFound, "no such path"))
 }
 
 // refused takes the mux's own answer, of which only the header is of use.
@@ -183,18 +185,18 @@ func wellFormed(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
-			writeProblem(w, &Problem{Status: http.StatusBadRequest, Detail: "the query cannot be read"})
+			writeProblem(w, refusal(http.StatusBadRequest, "the query cannot be read"))
 			return
 		}
 		for name, values := range query {
 			if len(values) > 1 {
-				at := FieldProblem{"query." + oauth.SafeText(name), "is there more than once"}
-				writeProblem(w, &Problem{Status: http.StatusBadRequest, Detail: "not valid", Errors: []FieldProblem{at}})
+				at := wire.FieldProblem{Location: "query." + oauth.SafeText(name), Message: "is there more than once"}
+				writeProblem(w, refusal(http.StatusBadRequest, "not valid", at))
 				return
 			}
 		}
 		if r.ContentLength != 0 && !isJSON(r.Header.Values("Content-Type")) {
-			writeProblem(w, &Problem{Status: http.StatusUnsupportedMediaType, Detail: "the body must be application/json"})
+			writeProblem(w, refusal(http.StatusUnsupportedMediaType, "the body must be application/json"))
 			return
 		}
 		next(w, r)

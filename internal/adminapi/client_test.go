@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -27,12 +28,16 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// caller returns a Caller of a bench's API over HTTP.
-func (b *bench) caller(token string) *Caller {
+// caller returns a caller of a bench's API over HTTP.
+func (b *bench) caller(token string) *admin.API {
 	b.t.Helper()
 	server := httptest.NewServer(b.handler)
 	b.t.Cleanup(server.Close)
-	return &Caller{HTTP: &http.Client{Transport: bearer{token, server.Client().Transport}}, URL: server.URL + Prefix}
+	api, err := admin.New(admin.Config{URL: server.URL, HTTPClient: &http.Client{Transport: bearer{token, server.Client().Transport}}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return api
 }
 
 func TestCaller(t *testing.T) {
@@ -84,7 +89,7 @@ func TestCaller(t *testing.T) {
 		t.Error(err)
 	}
 
-	key, err := c.RotateKey(ctx, "ES256", false)
+	key, err := c.RotateKey(ctx, admin.Rotation{Algorithm: "ES256"})
 	if err != nil || key.Status != "announced" {
 		t.Errorf("got %+v, %v", key, err)
 	}
@@ -168,13 +173,13 @@ func TestCallerErrors(t *testing.T) {
 		}, 400, "not valid: roles[0]: there is no role a; roles[1]: there is no role b"},
 	} {
 		err := test.call()
-		p, ok := errors.AsType[*Problem](err)
+		p, ok := errors.AsType[*admin.Problem](err)
 		if !ok || p.Status != test.status || p.Error() != test.text {
 			t.Errorf("%s: got %v, want %d %s", test.name, err, test.status, test.text)
 		}
 	}
 	for _, err := range b.caller("garbage").Clients(t.Context()) {
-		p, ok := errors.AsType[*Problem](err)
+		p, ok := errors.AsType[*admin.Problem](err)
 		if !ok || p.Status != 401 || !strings.HasPrefix(p.Error(), "invalid_token: ") {
 			t.Errorf("got %v", err)
 		}
@@ -202,7 +207,10 @@ func TestCallerMeetsStrangers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(test.handler)
 			defer server.Close()
-			c := Caller{HTTP: server.Client(), URL: server.URL}
+			c, err := admin.New(admin.Config{URL: server.URL, HTTPClient: server.Client()})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if _, err := c.Client(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("got %v, want %s", err, test.text)
 			}

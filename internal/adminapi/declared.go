@@ -1,13 +1,6 @@
 package adminapi
 
-import (
-	"cmp"
-	"context"
-	"net/http"
-	"slices"
-
-	"github.com/writ-auth/writ/oauth"
-)
+import "context"
 
 // MaxDeclaredBody bounds the body of a declaration in bytes: some 8 000 clients. No other body is as large.
 const MaxDeclaredBody = 4 << 20
@@ -26,79 +19,4 @@ func bodyLimit(id string) int64 {
 		return MaxDeclaredBody
 	}
 	return maxBody
-}
-
-// PlanDeclared returns what ApplyDeclared would do, and what that would break by recorded use. Nothing is changed.
-func (c *Caller) PlanDeclared(ctx context.Context, wish Declaration) (DeclaredPlan, error) {
-	return call[DeclaredPlan](ctx, c, http.MethodPost, "/declared/plan", wish)
-}
-
-// ApplyDeclared makes the registry what is declared, all of it or nothing.
-func (c *Caller) ApplyDeclared(ctx context.Context, wish Declaration) (DeclaredPlan, error) {
-	return call[DeclaredPlan](ctx, c, http.MethodPost, "/declared/apply", wish)
-}
-
-// Export returns what is registered as a state, in the order of names and without secrets: applying it changes nothing. The
-// admin API, whose URI is admin, and the client with the ID self, who exports, belong to the server, and are left out.
-func (c *Caller) Export(ctx context.Context, admin, self string) (DeclaredState, error) {
-	state := DeclaredState{Resources: []ResourceSettings{}, Roles: []RoleSettings{}, Clients: []DeclaredClient{}}
-	for resource, err := range c.Resources(ctx) {
-		if err != nil {
-			return state, err
-		}
-		if resource.URI != admin {
-			slices.SortFunc(resource.Scopes, byName(func(s Scope) string { return s.Name }))
-			state.Resources = append(state.Resources, resource.ResourceSettings)
-		}
-	}
-	for role, err := range c.Roles(ctx) {
-		if err != nil {
-			return state, err
-		}
-		sortGrants(role.Grants)
-		state.Roles = append(state.Roles, role.RoleSettings)
-	}
-	for client, err := range c.Clients(ctx) {
-		if err != nil {
-			return state, err
-		}
-		if client.ID != self {
-			state.Clients = append(state.Clients, declaredOf(client))
-		}
-	}
-	slices.SortFunc(state.Resources, byName(func(r ResourceSettings) string { return r.URI }))
-	slices.SortFunc(state.Roles, byName(func(r RoleSettings) string { return r.Name }))
-	slices.SortFunc(state.Clients, byName(func(c DeclaredClient) string { return c.ClientName }))
-	return state, nil
-}
-
-// declaredOf returns what a file says about a client. What only its former method needs ends with that, and is left out.
-func declaredOf(client Client) DeclaredClient {
-	m := client.ClientMetadata
-	if m.TokenEndpointAuthMethod != oauth.PrivateKeyJWT && m.TokenEndpointAuthMethod != oauth.SelfSignedTLSClientAuth {
-		m.JWKS, m.JWKSURI = nil, ""
-	}
-	if m.TokenEndpointAuthMethod != oauth.PrivateKeyJWT {
-		m.TokenEndpointAuthSigningAlg = ""
-	}
-	if m.TokenEndpointAuthMethod != oauth.TLSClientAuth {
-		m.TLSClientAuthSubjectDN, m.TLSClientAuthSANDNS, m.TLSClientAuthSANURI = "", "", ""
-		m.TLSClientAuthSANIP, m.TLSClientAuthSANEmail = "", ""
-	}
-	sortGrants(m.Grants)
-	slices.Sort(m.Roles)
-	slices.Sort(m.ResourceServerFor)
-	return DeclaredClient{ClientMetadata: m, Suspended: client.Suspended}
-}
-
-func sortGrants(grants []oauth.Grant) {
-	slices.SortFunc(grants, byName(func(g oauth.Grant) string { return g.Resource }))
-	for _, grant := range grants {
-		slices.Sort(grant.Scopes)
-		slices.Sort(grant.Defaults)
-	}
-}
-
-func byName[T any](name func(T) string) func(a, b T) int {
-	return func(a, b T) int { return cmp.Compare(name(a), name(b)) }
 }

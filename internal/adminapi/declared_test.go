@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -37,7 +38,7 @@ func furnished(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) exported(c *Caller) DeclaredState {
+func (b *bench) exported(c *admin.API) DeclaredState {
 	b.t.Helper()
 	state, err := c.Export(b.t.Context(), registry.AdminResource(issuer), b.operator)
 	if err != nil {

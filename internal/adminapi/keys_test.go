@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/registry"
@@ -49,7 +50,7 @@ func TestCallerMigratesAClient(t *testing.T) {
 	if _, err := c.CreateClient(ctx, oauth.ClientMetadata{ClientName: "billing"}); err != nil {
 		t.Fatal(err)
 	}
-	first, err := c.AddClientKey(ctx, "billing", newJWK(t, "first"), time.Time{}, time.Time{})
+	first, err := c.AddClientKey(ctx, "billing", admin.KeyOf(newJWK(t, "first")))
 	if err != nil || first.ID != "first" || first.Algorithm != "ES256" || !first.Expires.IsZero() {
 		t.Fatalf("got %+v, %v", first, err)
 	}
@@ -58,7 +59,9 @@ func TestCallerMigratesAClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	second, err := c.AddClientKey(ctx, "billing", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), time.Time{}, expires)
+	key := admin.KeyOf(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	key.Expires = expires
+	second, err := c.AddClientKey(ctx, "billing", key)
 	if err != nil || second.ID != second.Thumbprint || !second.Expires.Equal(expires) {
 		t.Fatalf("got %+v, %v", second, err)
 	}
@@ -84,7 +87,7 @@ func TestCallerMigratesAClient(t *testing.T) {
 	}
 	for key, status := range map[string]int{"first": 409, "second": 404, "..": 404, "a/b": 404} {
 		err := c.RevokeClientKey(ctx, "billing", key)
-		if p, ok := err.(*Problem); !ok || p.Status != status {
+		if p, ok := err.(*admin.Problem); !ok || p.Status != status {
 			t.Errorf("revoke %s: got %v, want %d", key, err, status)
 		}
 	}
@@ -263,7 +266,10 @@ func TestCallerWithDPoP(t *testing.T) {
 	bound := claims(b.operator, registry.AdminScopes()...)
 	bound.Confirmation = json.RawMessage(`{"jkt":"` + thumbprint + `"}`)
 	transport := &dpop{token: b.sign(b.ring, bound), signer: signer, origin: issuer, next: server.Client().Transport}
-	c := &Caller{HTTP: &http.Client{Transport: transport}, URL: server.URL + Prefix}
+	c, err := admin.New(admin.Config{URL: server.URL, HTTPClient: &http.Client{Transport: transport}})
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	made, err := c.CreateClient(t.Context(), oauth.ClientMetadata{ClientName: "billing"})
 	if err != nil || transport.sent != 2 {
@@ -282,7 +288,7 @@ func TestCallerWithDPoP(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Client(t.Context(), "billing")
-	if p, ok := err.(*Problem); !ok || p.Status != 401 {
+	if p, ok := err.(*admin.Problem); !ok || p.Status != 401 {
 		t.Errorf("got %v", err)
 	}
 	request, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+Prefix+"/clients", nil)

@@ -13,40 +13,18 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 	"github.com/writ-auth/writ/resource"
 )
 
-// A Problem is what the API answers when it cannot do what was asked (RFC 9457). To the Caller of this package it is the
-// error.
-type Problem struct {
-	Title  string         `json:"title" doc:"The status in words" example:"Bad Request"`
-	Status int            `json:"status" doc:"The HTTP status" example:"400"`
-	Detail string         `json:"detail,omitempty" doc:"What is wrong" example:"not valid"`
-	Errors []FieldProblem `json:"errors,omitempty" doc:"Every field that is wrong"`
-}
+// A Problem is a refusal as huma writes it.
+type Problem struct{ wire.Problem }
 
-// A FieldProblem is one field that is wrong.
-type FieldProblem struct {
-	Location string `json:"location" example:"body.grants[0].scopes[1]"`
-	Message  string `json:"message" example:"https://api.example.com has no scope orders:drop"`
-}
-
-// Error says all of it in a line.
-func (p *Problem) Error() string {
-	text := p.Detail
-	if text == "" {
-		text = p.Title
-	}
-	var fields []string
-	for _, field := range p.Errors {
-		fields = append(fields, strings.TrimPrefix(field.Location, "body.")+": "+field.Message)
-	}
-	if len(fields) > 0 {
-		text += ": " + strings.Join(fields, "; ")
-	}
-	return text
+// refusal returns a problem with what is wrong, field by field.
+func refusal(status int, detail string, fields ...wire.FieldProblem) *Problem {
+	return &Problem{wire.Problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}}
 }
 
 // GetStatus and ContentType are how huma asks an error what it is.
@@ -72,20 +50,21 @@ func newProblem(status int, detail string, problems ...error) *Problem {
 	if status == http.StatusUnprocessableEntity {
 		status = http.StatusBadRequest
 	}
-	p := &Problem{Title: http.StatusText(status), Status: status, Detail: detail}
+	p := refusal(status, detail)
 	if status >= http.StatusInternalServerError {
 		return p
 	}
 	for _, problem := range problems {
 		if detail, ok := errors.AsType[*huma.ErrorDetail](problem); ok {
-			p.Errors = append(p.Errors, FieldProblem{oauth.SafeText(detail.Location), oauth.SafeText(strings.ReplaceAll(detail.Message, `"`, ""))})
+			p.Errors = append(p.Errors, wire.FieldProblem{
+				Location: oauth.SafeText(detail.Location), Message: oauth.SafeText(strings.ReplaceAll(detail.Message, `"`, "")),
+			})
 		}
 	}
 	return p
 }
 
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	p.Title = http.StatusText(p.Status)
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	_ = strictJSON.Marshal(w, p) // nobody is left to tell
@@ -101,21 +80,21 @@ var statuses = map[registry.Code]int{
 
 // problem returns what a caller may know of an error. What is not for the caller is logged, here and nowhere else.
 func (a *api) problem(ctx context.Context, err error) error {
-	refusal, ok := errors.AsType[*registry.Error](err)
+	refused, ok := errors.AsType[*registry.Error](err)
 	if !ok {
 		a.logger.ErrorContext(ctx, "admin request failed", slog.Any("error", err))
 		down := newProblem(http.StatusServiceUnavailable, "the server cannot do this now")
 		return huma.ErrorWithHeaders(down, http.Header{"Retry-After": {strconv.Itoa(retryAfter)}})
 	}
-	p := newProblem(statuses[refusal.Code], refusal.Text)
-	for _, problem := range refusal.Problems {
-		p.Errors = append(p.Errors, FieldProblem{location(problem.Field), problem.Text})
+	p := newProblem(statuses[refused.Code], refused.Text)
+	for _, problem := range refused.Problems {
+		p.Errors = append(p.Errors, wire.FieldProblem{Location: location(problem.Field), Message: problem.Text})
 	}
-	switch refusal.Code {
+	switch refused.Code {
 	case registry.Unauthorized:
 		return a.challenged(ctx, p, oauth.InvalidToken, "")
 	case registry.Forbidden:
-		return a.challenged(ctx, p, oauth.InsufficientScope, refusal.Scope)
+		return a.challenged(ctx, p, oauth.InsufficientScope, refused.Scope)
 	}
 	return p
 }

@@ -3,7 +3,6 @@ package adminapi
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/writ-auth/writ/internal/registry"
 )
@@ -34,11 +33,6 @@ func (a *api) explain(ctx context.Context, in *ofRefusal) (*answer[Explanation],
 		told.Commands = []string{"writ client show " + meant.ClientName}
 	}
 	return answered(told, nil)
-}
-
-// Explain tells why a request was refused, by the ID that its answer had.
-func (c *Caller) Explain(ctx context.Context, id string) (Explanation, error) {
-	return call[Explanation](ctx, c, http.MethodGet, "/refusals/"+segment(id), nil)
 }
 
 // NoRefusal is the error for an ID that no refusal has.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -29,7 +30,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("got %+v, %v", told, err)
 	}
 	_, err = caller.Explain(t.Context(), "0000000000")
-	if problem, ok := err.(*Problem); !ok || problem.Status != http.StatusNotFound {
+	if problem, ok := err.(*admin.Problem); !ok || problem.Status != http.StatusNotFound {
 		t.Errorf("got %v", err)
 	}
 	// The operator alone: another scope is not enough, and nobody is not either.

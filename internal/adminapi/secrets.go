@@ -2,8 +2,6 @@ package adminapi
 
 import (
 	"context"
-	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/writ-auth/writ/internal/registry"
@@ -49,28 +47,4 @@ func rotation(r SecretRotation) registry.SecretRotation {
 
 func (a *api) revokeClientSecret(ctx context.Context, in *ofClientSecret) (*none, error) {
 	return done(a.registry.RevokeSecret(ctx, actor(ctx), in.Client, in.Secret, in.Force))
-}
-
-// AddSecret gives a client one more secret. A request that is sent again with the same ID, which may be empty for one that is
-// not, has the same answer.
-func (c *Caller) AddSecret(ctx context.Context, nameOrID string, settings SecretSettings, request string) (NewSecret, error) {
-	return call[NewSecret](ctx, c, http.MethodPost, "/clients/"+segment(nameOrID)+"/secrets", settings, repeatableAs(request)...)
-}
-
-// RotateSecret gives a client a new secret, and those that it has an end. A request that is sent again with the same ID, which
-// may be empty for one that is not, has the same answer.
-func (c *Caller) RotateSecret(ctx context.Context, nameOrID string, rotation SecretRotation, request string) (NewSecret, error) {
-	return call[NewSecret](ctx, c, http.MethodPost, "/clients/"+segment(nameOrID)+"/secrets/rotate", rotation, repeatableAs(request)...)
-}
-
-// RevokeSecret takes a secret from a client at once; the last one only with force.
-func (c *Caller) RevokeSecret(ctx context.Context, nameOrID, id string, force bool) error {
-	return order(ctx, c, http.MethodDelete, "/clients/"+segment(nameOrID)+"/secrets/"+segment(id)+"?force="+strconv.FormatBool(force))
-}
-
-func repeatableAs(request string) []string {
-	if request == "" {
-		return nil
-	}
-	return []string{idempotencyKey, request}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
@@ -22,18 +23,18 @@ func TestCallerRotatesASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	added, err := c.AddSecret(ctx, "billing", SecretSettings{Name: "eu", Expires: expires}, "")
+	added, err := c.AddSecret(ctx, "billing", SecretSettings{Name: "eu", Expires: expires})
 	if err != nil || added.Name != "eu" || !added.Expires.Equal(expires) || !strings.HasPrefix(added.Secret.Reveal(), "writ_cs_") {
 		t.Fatalf("got %+v, %v", added, err)
 	}
-	next, err := c.RotateSecret(ctx, "billing", SecretRotation{Name: "2027"}, "request 1")
+	next, err := c.RotateSecret(ctx, "billing", SecretRotation{Name: "2027"}, admin.IdempotencyKey("request 1"))
 	if err != nil || next.Name != "2027" || next.ClientID != made.ID || len(next.Former) != 2 || !next.Former[1].Expires.Equal(expires) {
 		t.Fatalf("got %+v, %v", next, err)
 	}
 	if left := time.Until(next.Former[0].Expires); left < 23*time.Hour || left > 24*time.Hour {
 		t.Errorf("the former secret has %s left, want 24 hours", left)
 	}
-	again, err := c.RotateSecret(ctx, "billing", SecretRotation{}, "request 1")
+	again, err := c.RotateSecret(ctx, "billing", SecretRotation{}, admin.IdempotencyKey("request 1"))
 	if err != nil || !cmp.Equal(again, next) {
 		t.Errorf("again: %+v, %v, want %+v", again, err, next)
 	}
@@ -42,7 +43,7 @@ func TestCallerRotatesASecret(t *testing.T) {
 		t.Fatalf("got %+v, %v", client.Secrets, err)
 	}
 	now := int64(0)
-	if _, err := c.RotateSecret(ctx, "billing", SecretRotation{Keep: &now}, ""); err != nil {
+	if _, err := c.RotateSecret(ctx, "billing", SecretRotation{Keep: &now}); err != nil {
 		t.Error(err)
 	}
 	if client, err = c.Client(ctx, made.ID); err != nil || len(client.Secrets) != 4-1 { // the one that nobody was promised an end
@@ -54,7 +55,7 @@ func TestCallerRotatesASecret(t *testing.T) {
 		}
 	}
 	last := client.Secrets[len(client.Secrets)-1].ID
-	if p, ok := c.RevokeSecret(ctx, "billing", last, false).(*Problem); !ok || p.Status != http.StatusConflict {
+	if p, ok := c.RevokeSecret(ctx, "billing", last, false).(*admin.Problem); !ok || p.Status != http.StatusConflict {
 		t.Errorf("the last one: got %v", p)
 	}
 	if err := c.RevokeSecret(ctx, "billing", last, true); err != nil {

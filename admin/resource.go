@@ -1,0 +1,35 @@
+package admin
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/writ-auth/writ/admin/wire"
+)
+
+// CreateResource registers a resource.
+func (a *API) CreateResource(ctx context.Context, settings ResourceSettings, options ...Option) (Resource, error) {
+	return a.resource(ctx, http.MethodPost, "/resources", settings, options)
+}
+
+// Resource returns a resource.
+func (a *API) Resource(ctx context.Context, uri string, options ...Option) (Resource, error) {
+	return a.resource(ctx, http.MethodGet, "/resources/"+wire.ResourceID(uri), nil, options)
+}
+
+func (a *API) resource(ctx context.Context, method, path string, body any, options []Option) (Resource, error) {
+	resource, etag, err := tagged[Resource](ctx, a, method, path, body, options)
+	resource.ETag = etag
+	return resource, err
+}
+
+// Resources returns all resources in the order of their URIs.
+func (a *API) Resources(ctx context.Context) iter.Seq2[Resource, error] {
+	return pages[Resource](ctx, a, "/resources", nil)
+}
+
+// DeleteResource removes a resource that no grant and no role names.
+func (a *API) DeleteResource(ctx context.Context, uri string, options ...Option) error {
+	return a.order(ctx, http.MethodDelete, "/resources/"+wire.ResourceID(uri), nil, options)
+}
