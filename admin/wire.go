@@ -14,6 +14,8 @@ type (
 	ClientKey = wire.ClientKey
 	// A KeyUse is the last use of something that the client, and not the registry, has.
 	KeyUse = wire.KeyUse
+	// A ScopeUse says when a client last got a scope that it may have.
+	ScopeUse = wire.ScopeUse
 	// A LastUse says when a credential was last good for something.
 	LastUse = wire.LastUse
 	// A NewKey is a public key for a client: exactly one of JWK and PEM is there.

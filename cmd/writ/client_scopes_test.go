@@ -6,13 +6,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/writ-auth/writ/internal/adminapi"
+	"github.com/writ-auth/writ/admin"
 )
 
 func TestDescribeScopes(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	day := func(days int) time.Time { return now.AddDate(0, 0, -days) }
-	scopes := []adminapi.ScopeUse{
+	scopes := []admin.ScopeUse{
 		{Resource: "https://a.test", Scope: "write", Roles: []string{"clerk", "boss"}},
 		{Resource: "https://a.test", Scope: "read", Default: true, LastUsed: day(2)},
 		{Resource: "https://b.test", Scope: "read", LastUsed: day(100)},
@@ -37,7 +37,7 @@ func TestDescribeScopes(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			client := adminapi.Client{ScopeUses: scopes, Created: test.created}
+			client := admin.Client{ScopeUses: scopes, Created: test.created}
 			if diff := cmp.Diff(test.want, describeScopeUses(client, now)); diff != "" {
 				t.Error(diff)
 			}
