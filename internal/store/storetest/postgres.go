@@ -31,22 +31,30 @@ import (
 // Without PostgreSQL the test is skipped; where CI=true it fails.
 func PostgreSQL(t testing.TB, createdb ...string) (dsn string) {
 	t.Helper()
-	s, err := startPostgreSQL()
+	dsn, err := StartPostgreSQL(createdb...)
 	switch {
 	case errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true":
 		t.Skip("PostgreSQL is not installed; to run this test: apt-get install postgresql")
 	case err != nil:
 		t.Fatalf("storetest: start PostgreSQL: %v", err)
 	}
+	return dsn
+}
+
+// StartPostgreSQL is PostgreSQL outside of a test: for benchmarks. Without PostgreSQL the error is exec.ErrNotFound.
+func StartPostgreSQL(createdb ...string) (dsn string, err error) {
+	s, err := startPostgreSQL()
+	if err != nil {
+		return "", err
+	}
 	name := fmt.Sprintf("writ%d", s.databases.Add(1))
 	if err := s.run("createdb", append(createdb, name)...); err != nil {
-		t.Fatalf("storetest: %v", err)
+		return "", err
 	}
-	dsn = (&url.URL{
+	return (&url.URL{
 		Scheme: "postgres", User: url.UserPassword("postgres", s.password), Path: "/" + name,
 		Host: net.JoinHostPort("127.0.0.1", s.port), RawQuery: "sslmode=disable",
-	}).String()
-	return dsn
+	}).String(), nil
 }
 
 // startPostgreSQL starts the server of this test binary, once.

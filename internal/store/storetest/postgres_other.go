@@ -2,7 +2,10 @@
 
 package storetest
 
-import "testing"
+import (
+	"os/exec"
+	"testing"
+)
 
 // PostgreSQL skips the test: the server is kept by means of Unix.
 func PostgreSQL(t testing.TB, _ ...string) (dsn string) {
@@ -10,3 +13,6 @@ func PostgreSQL(t testing.TB, _ ...string) (dsn string) {
 	t.Skip("tests on PostgreSQL run on Unix")
 	return ""
 }
+
+// StartPostgreSQL finds none.
+func StartPostgreSQL(...string) (dsn string, err error) { return "", exec.ErrNotFound }
