@@ -32,8 +32,8 @@ const (
 var postgresDialect = dialect{
 	schemaExists: postgresSchemaExists,
 	takeTurn:     postgresTakeTurn,
-	grantsOf:     "json_array_elements(clients.grants::json)",
-	rolesOf:      "json_array_elements_text(clients.roles::json)",
+	grantsOf:     "json_array_elements(whole.grants::json)",
+	rolesOf:      "json_array_elements_text(whole.roles::json)",
 }
 
 func connectPostgreSQL(ctx context.Context, options Options) (*database, error) {
@@ -122,7 +122,8 @@ func setDefaults(config *pgx.ConnConfig) {
 		"statement_timeout":                   "5s",
 		"lock_timeout":                        "3s",
 		"idle_in_transaction_session_timeout": "15s",
-		"synchronous_commit":                  "on", // an acknowledged write survives a crash, whatever the database's default
+		"jit":                                 "off", // it takes longer to compile a search than to run it
+		"synchronous_commit":                  "on",  // an acknowledged write survives a crash, whatever the database's default
 	} {
 		if _, set := config.RuntimeParams[name]; !set {
 			config.RuntimeParams[name] = value

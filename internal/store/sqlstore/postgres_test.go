@@ -29,7 +29,7 @@ func testST10Settings(t *testing.T) {
 	s := open(t, storetest.PostgreSQL(t))
 	for name, want := range map[string]string{
 		"statement_timeout": "5s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "15s",
-		"synchronous_commit": "on", "client_encoding": "UTF8", "application_name": "writ",
+		"synchronous_commit": "on", "client_encoding": "UTF8", "application_name": "writ", "jit": "off",
 	} {
 		if got, err := s.Setting(t.Context(), name); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", name, got, err, want)

@@ -96,29 +96,32 @@ func searches(d dialect) map[search]sqlText {
 	return texts
 }
 
+// text returns the statement. Within it, the IDs of a page are found along an index that holds all that is looked at; what only
+// the whole client tells is asked last, of those whom the labels let pass.
 func (s search) text(d dialect) sqlText {
 	var direction, behind sqlText = " ASC", " > "
 	if s.descending {
 		direction, behind = " DESC", " < "
 	}
-	var by, place, values, limit sqlText = "id" + direction, "id", "$6", "$7"
+	var by, place, values, limit sqlText = "id" + direction, "found.id", "$6", "$7"
 	if s.order != store.ByID {
 		column := []sqlText{store.ByName: "name", store.ByCreated: "created", store.ByUpdated: "updated"}[s.order]
-		by, place, values, limit = column+direction+", "+by, "("+column+", id)", "($6, $7)", "$8"
+		by, place, values, limit = column+direction+", "+by, "(found."+column+", found.id)", "($6, $7)", "$8"
 	}
-	if !s.goesOn {
-		return clientsWanted(d) + " ORDER BY " + by + " LIMIT $6"
+	var from sqlText
+	if s.goesOn {
+		from = " AND " + place + behind + values
+	} else {
+		limit = "$6"
 	}
-	return clientsWanted(d) + " AND " + place + behind + values + " ORDER BY " + by + " LIMIT " + limit
-}
-
-// clientsWanted is what all searches have in common: the filter, and behind it what it may have let pass.
-func clientsWanted(d dialect) sqlText {
-	return "SELECT " + join(clientColumns, ", ") + ` FROM clients WHERE (labels & $1) = $1
-		AND ($2 = '' OR lower(name) LIKE $2 ESCAPE '\' OR lower(id) LIKE $2 ESCAPE '\')
-		AND ($3 = '' OR auth_method = $3)
-		AND ($4 = '' OR EXISTS (SELECT 1 FROM ` + d.grantsOf + ` AS held WHERE held.value ->> 'resource' = $4))
-		AND ($5 = '' OR EXISTS (SELECT 1 FROM ` + d.rolesOf + ` AS held WHERE held.value = $5))`
+	return "SELECT " + join(clientColumns, ", ") + ` FROM clients WHERE id IN (SELECT id FROM clients AS found
+		WHERE ((found.labels & $1) = $1 OR $1 = 0)
+		AND ($2 = '' OR lower(found.name) LIKE $2 ESCAPE '\' OR lower(found.id) LIKE $2 ESCAPE '\')
+		AND ($3 = '' AND $4 = '' AND $5 = '' OR EXISTS (SELECT 1 FROM clients AS whole WHERE whole.id = found.id
+			AND ($3 = '' OR whole.auth_method = $3)
+			AND ($4 = '' OR EXISTS (SELECT 1 FROM ` + d.grantsOf + ` AS held WHERE held.value ->> 'resource' = $4))
+			AND ($5 = '' OR EXISTS (SELECT 1 FROM ` + d.rolesOf + ` AS held WHERE held.value = $5))))` +
+		from + " ORDER BY " + by + " LIMIT " + limit + ") ORDER BY " + by
 }
 
 // readClientByName needs no other condition in the database: it finds one client at most.

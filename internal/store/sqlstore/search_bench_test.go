@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -21,8 +22,12 @@ func BenchmarkClients(b *testing.B) {
 		"PostgreSQL": func() string { return storetest.PostgreSQL(b) },
 	} {
 		b.Run(database, func(b *testing.B) {
-			s := open(b, dsn())
+			dsn := dsn()
+			s := open(b, dsn)
 			crowd(b, s, clients)
+			if database == "PostgreSQL" { // as it does by itself within minutes
+				must(must(sql.Open("pgx", dsn)).Exec(`VACUUM ANALYZE clients`))
+			}
 			for _, order := range []struct {
 				name string
 				by   store.ClientOrder
@@ -62,7 +67,7 @@ func BenchmarkClients(b *testing.B) {
 			}
 			b.Run("by name", func(b *testing.B) {
 				for b.Loop() {
-					if found, err := s.FindClients(b.Context(), store.ClientQuery{Name: "team-7-svc-70", Limit: 1}); err != nil || len(found) != 1 {
+					if found, err := s.FindClients(b.Context(), store.ClientQuery{Name: "team-70-svc-70", Limit: 1}); err != nil || len(found) != 1 {
 						b.Fatal(found, err)
 					}
 				}

@@ -24,8 +24,8 @@ const (
 
 var sqliteDialect = dialect{
 	schemaExists: sqliteSchemaExists,
-	grantsOf:     "json_each(clients.grants)",
-	rolesOf:      "json_each(clients.roles)",
+	grantsOf:     "json_each(whole.grants)",
+	rolesOf:      "json_each(whole.roles)",
 }
 
 // connectSQLite opens the file at path, made if need be. It has one connection that writes, since SQLite has one writer
