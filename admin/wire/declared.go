@@ -41,7 +41,7 @@ type DeclaredChange struct {
 	Kind   string           `json:"kind" enum:"resource,role,client"`
 	Name   string           `json:"name" doc:"The URI of a resource, else the name"`
 	Fields []DeclaredField  `json:"fields,omitempty" doc:"What is different"`
-	Impact []DeclaredImpact `json:"impact,omitempty" doc:"What the change would break, by what was used in the last 30 days"`
+	Impact []DeclaredImpact `json:"impact,omitempty" doc:"What the change would break, by what was used in the last 90 days"`
 }
 
 // A DeclaredField is one member that is different: the values that go and those that come. Order does not count.
@@ -53,7 +53,9 @@ type DeclaredField struct {
 
 // A DeclaredImpact is something that was used lately and would work no more, or not as before.
 type DeclaredImpact struct {
-	Client string `json:"client" doc:"The client's name"`
-	Text   string `json:"text" example:"secret 4fk2p9qz7a stops working"`
+	Client   string `json:"client,omitempty" doc:"The client's name; left out where the text is about several"`
+	Text     string `json:"text" example:"secret 4fk2p9qz7a stops working"`
+	Resource string `json:"resource,omitempty" doc:"Of a scope that was used: of which resource" example:"https://api.example.com"`
+	Scope    string `json:"scope,omitempty" doc:"A scope that was used" example:"orders:write"`
 	LastUse
 }

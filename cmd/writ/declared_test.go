@@ -178,12 +178,15 @@ func TestWritePlan(t *testing.T) {
 	impact := admin.DeclaredImpact{Client: "b\x1b[2J", Text: "secret a stops working"}
 	impact.LastUsed, impact.LastUsedFrom = now.Add(-3*time.Hour), "192.0.2.7\n+ client y"
 	plan := admin.DeclaredPlan{Changes: []admin.DeclaredChange{{
-		Action: "change", Kind: "role", Name: "x\x1b[31m\r\n- client z", Impact: []admin.DeclaredImpact{impact},
+		Action: "change", Kind: "role", Name: "x\x1b[31m\r\n- client z", Impact: []admin.DeclaredImpact{
+			impact, {Client: "c", Scope: "s\x1b", Text: "loses s\r", LastUse: impact.LastUse}, {Text: "and 3 more"},
+		},
 	}}}
 	if err := writePlan(&out, plan, now); err != nil {
 		t.Fatal(err)
 	}
-	if got := out.String(); strings.ContainsAny(got, "\x1b\r") || strings.Count(got, "\n") != 4 || !strings.Contains(got, "last used 3 h ago from 192.0.2.7 ") {
+	if got := out.String(); strings.ContainsAny(got, "\x1b\r") || strings.Count(got, "\n") != 6 || !strings.Contains(got, "last used 3 h ago from 192.0.2.7 ") ||
+		!strings.Contains(got, "! c used scope s") || !strings.Contains(got, "    ! and 3 more\n") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -112,15 +112,28 @@ func writePlan(out io.Writer, plan admin.DeclaredPlan, now time.Time) error {
 		}
 		writeFieldChanges(&text, p, change)
 		for _, impact := range change.Impact {
-			whose := ""
-			if impact.Client != change.Name {
-				whose = impact.Client + ": "
-			}
-			text.WriteString(p.red("    ! "+steady(whose+impact.Text)) + "; last used " + ago(now.Sub(impact.LastUsed)) + " from " + steady(impact.LastUsedFrom) + "\n")
+			text.WriteString("    " + describeImpact(p, change, impact, now) + "\n")
 		}
 	}
 	_, err := fmt.Fprintf(out, "%s\n%d to create, %d to change, %d to delete.\n", text.String(), counts["create"], counts["change"], counts["delete"])
 	return err
+}
+
+// describeImpact says what was used lately and would work no more: "! reporting used scope orders:write 2 h ago …".
+func describeImpact(p palette, change admin.DeclaredChange, impact admin.DeclaredImpact, now time.Time) string {
+	used := ""
+	if !impact.LastUsed.IsZero() {
+		used = ago(now.Sub(impact.LastUsed)) + " from " + steady(impact.LastUsedFrom)
+	}
+	switch whose := steady(impact.Client); {
+	case impact.Scope != "":
+		return p.red("! "+whose+" used scope "+steady(impact.Scope)) + " " + used + p.red(": "+steady(impact.Text))
+	case used == "":
+		return p.red("! " + steady(impact.Text))
+	case impact.Client != change.Name:
+		return p.red("! "+whose+": "+steady(impact.Text)) + "; last used " + used
+	}
+	return p.red("! "+steady(impact.Text)) + "; last used " + used
 }
 
 func writeFieldChanges(text *strings.Builder, p palette, change admin.DeclaredChange) {

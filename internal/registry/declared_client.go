@@ -11,13 +11,17 @@ import (
 )
 
 // maxHolders bounds how many clients of a role are looked at to find out who uses it.
-const maxHolders = 20
+const maxHolders = 1000
 
 // see is called once for each client there is.
 func (d *draft) see(client store.Client) {
 	for _, role := range client.Roles {
-		if few, changed := d.holders[role]; changed && len(few) < maxHolders {
-			d.holders[role], d.names[client.ID] = append(few, client.ID), client.Name
+		switch some, changed := d.holders[role]; {
+		case !changed:
+		case len(some) < maxHolders:
+			d.holders[role] = append(some, client.ID)
+		default:
+			d.more[role]++
 		}
 	}
 	if d.asked[client.ID] {

@@ -25,8 +25,9 @@ type draft struct {
 	named         map[string]store.Client // those that the file names, by name
 	asked         map[string]bool         // the names in the file
 	taken         map[string]bool         // those of them that are the ID of a client
-	holders       map[string][]string     // IDs of a few clients that have a role, by its name, and
-	names         map[string]string       // their names
+	holders       map[string][]string     // IDs of clients that have a role which changes, by its name, and
+	more          map[string]int          // how many more there are than are looked at
+	touched       map[string]bool         // IDs of the clients that change
 	pruned        []store.Client
 
 	problems problems
@@ -49,7 +50,7 @@ func newDraft(r *Registry, self string, wish Declaration, current known) *draft 
 	d := &draft{
 		registry: r, now: r.moment(), self: self, wish: wish, before: current,
 		after: known{maps.Clone(current.resources), maps.Clone(current.roles)},
-		named: map[string]store.Client{}, asked: map[string]bool{}, taken: map[string]bool{}, holders: map[string][]string{}, names: map[string]string{},
+		named: map[string]store.Client{}, asked: map[string]bool{}, taken: map[string]bool{}, holders: map[string][]string{}, more: map[string]int{}, touched: map[string]bool{},
 	}
 	for _, client := range wish.State.Clients {
 		d.asked[client.ClientName] = true
@@ -182,7 +183,10 @@ func (d *draft) role(field string, settings RoleSettings) {
 	d.add(made)
 }
 
-func (d *draft) add(c change) { d.changes = append(d.changes, c) }
+func (d *draft) add(c change) {
+	d.changes = append(d.changes, c)
+	d.touched[c.was.ID] = true
+}
 
 // inTheWay adds that something which stays as it is names what would be no more: a resource, one of its scopes, or a role.
 func (d *draft) inTheWay(kind, name string, grants []store.Grant, roles, serves []string) {

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,8 +11,11 @@ import (
 	"github.com/writ-auth/writ/internal/store"
 )
 
-// lately is how far back a use tells that something is needed.
-const lately = 30 * 24 * time.Hour
+// lately is how far back a use tells that something is needed: what happens once a quarter is in it.
+const lately = 90 * 24 * time.Hour
+
+// maxImpact bounds what is told of one change.
+const maxImpact = 20
 
 // impact returns what a change would break, by what was used lately.
 func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]DeclaredImpact, error) {
@@ -32,10 +37,29 @@ func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]Declared
 			})
 		}
 	}
-	if less := lessThan(c.Fields); less != "" && c.Action == "change" {
+	if less := lessThan(c.Fields, !recordsScopes(uses)); less != "" && c.Action == "change" {
 		found = append(found, DeclaredImpact{Client: c.was.Name, Text: less, LastUse: newest(uses)})
 	}
-	return found, nil
+	if !c.was.Suspended {
+		found = append(found, lostScopes(c.was.Name, uses, rightsOf(c.was, d.before), d.rightsAfter(c))...)
+	}
+	return bounded(found), nil
+}
+
+// rightsAfter returns what a client may have when a change was made: nothing if that stops it.
+func (d *draft) rightsAfter(c change) rights {
+	if c.Action == "delete" || c.is.Suspended {
+		return nil
+	}
+	return rightsOf(c.is, d.after)
+}
+
+// bounded returns the first of what was found, and how much more there is.
+func bounded(found []DeclaredImpact) []DeclaredImpact {
+	if more := len(found) - maxImpact; more > 0 {
+		return append(found[:maxImpact:maxImpact], DeclaredImpact{Text: fmt.Sprintf("and %d more that were used lately", more)})
+	}
+	return found
 }
 
 // lateUses returns what a client used lately, in the order of the names.
@@ -105,11 +129,12 @@ var tightens = []string{"dpop_bound_access_tokens", "tls_client_certificate_boun
 // replaces are the members whose new value may not be what the client has.
 var replaces = []string{"jwks_uri", "tls_client_auth_", "token_endpoint_auth_method", "token_endpoint_auth_signing_alg"}
 
-// lessThan says what a client that is in use could do before, and could not any more; "" if it could all.
-func lessThan(fields []DeclaredField) string {
+// lessThan says what a client that is in use could do before, and could not any more; "" if it could all. With grants, the
+// scopes that are taken from it count, be they used or not.
+func lessThan(fields []DeclaredField, grants bool) string {
 	var lost []string
 	for _, field := range fields {
-		rights := strings.HasPrefix(field.Field, "grants[") || field.Field == "roles" || field.Field == "resource_server_for" || field.Field == "multiple_audiences"
+		rights := grants && strings.HasPrefix(field.Field, "grants[") || field.Field == "roles" || field.Field == "resource_server_for" || field.Field == "multiple_audiences"
 		replaced := slices.ContainsFunc(replaces, func(name string) bool { return strings.HasPrefix(field.Field, name) })
 		switch {
 		case rights && len(field.Removed) > 0 && field.Removed[0] != "yes":
@@ -126,21 +151,45 @@ func lessThan(fields []DeclaredField) string {
 	return "the client is in use, and " + strings.Join(lost, ", ")
 }
 
-// roleImpact names a few clients that have a role which would be less, and are in use.
+// roleImpact names the clients that have a role which would be less, and use what it loses. Those that change as well have an
+// impact of their own.
 func (d *draft) roleImpact(ctx context.Context, s store.Store, c change) ([]DeclaredImpact, error) {
-	less := lessThan(c.Fields)
-	if less == "" {
+	if lessThan(c.Fields, true) == "" {
 		return nil, nil
 	}
 	var found []DeclaredImpact
 	for _, id := range d.holders[c.Name] {
-		uses, err := d.lateUses(ctx, s, id)
+		if d.touched[id] {
+			continue
+		}
+		lost, err := d.lostWithRole(ctx, s, c, id)
 		if err != nil {
 			return nil, err
 		}
-		if len(uses) > 0 {
-			found = append(found, DeclaredImpact{Client: d.names[id], Text: less, LastUse: newest(uses)})
-		}
+		found = append(found, lost...)
+	}
+	found = bounded(found)
+	if more := d.more[c.Name]; more > 0 {
+		found = append(found, DeclaredImpact{Text: fmt.Sprintf("%d more clients have the role: what they use was not looked at", more)})
 	}
 	return found, nil
+}
+
+// lostWithRole returns what one client uses and would lose when a role becomes less.
+func (d *draft) lostWithRole(ctx context.Context, s store.Store, c change, id string) ([]DeclaredImpact, error) {
+	uses, err := d.lateUses(ctx, s, id)
+	if err != nil || len(uses) == 0 {
+		return nil, err
+	}
+	client, err := s.Clients().Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || client.Suspended {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if recordsScopes(uses) {
+		return lostScopes(client.Name, uses, rightsOf(client, d.before), rightsOf(client, d.after)), nil
+	}
+	return []DeclaredImpact{{Client: client.Name, Text: lessThan(c.Fields, true), LastUse: newest(uses)}}, nil
 }

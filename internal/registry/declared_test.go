@@ -535,7 +535,7 @@ func TestDeclaredImpact(t *testing.T) {
 	billing, kid := clients["billing"].Secrets[0].ID, clients["keyed"].Keys[0].ID
 	note("billing", billing, used.LastUsed)
 	note("keyed", kid, used.LastUsed)
-	note("idle", clients["idle"].Secrets[0].ID, noon.Add(-31*24*time.Hour))
+	note("idle", clients["idle"].Secrets[0].ID, noon.Add(-91*24*time.Hour))
 	plain := func(m oauth.ClientMetadata) Declaration { return declaredClients(DeclaredClient{ClientMetadata: m}) }
 	for name, test := range map[string]struct {
 		wish Declaration
