@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"errors"
@@ -104,18 +105,36 @@ func (d *directory) setAside(seen scanned) ([]Event, error) {
 		text := fmt.Sprintf("the chain breaks at line %d of %s", seen.broken, filepath.Base(d.name(d.number)))
 		notes = append(notes, Event{Kind: KindBroken, Reason: text})
 	}
-	if len(seen.rest) == 0 {
+	if seen.rest == 0 {
 		return notes, nil
 	}
 	name := fmt.Sprintf("%s.torn-%d", d.name(d.number), seen.size)
-	if err := os.WriteFile(name, seen.rest, 0o600); err != nil {
+	if err := copyFrom(d.name(d.number), seen.size, name); err != nil {
 		return nil, err
 	}
 	if err := cut(d.name(d.number), seen.size); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%d bytes behind the last line were moved to %s", len(seen.rest), filepath.Base(name))
+	text := fmt.Sprintf("%d bytes behind the last line were moved to %s", seen.rest, filepath.Base(name))
 	return append(notes, Event{Kind: KindRepaired, Reason: text}), nil
+}
+
+// copyFrom writes what a file has from an offset on to another file.
+func copyFrom(name string, offset int64, to string) error {
+	from, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }() // only read
+	if _, err := from.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	made, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(made, from)
+	return errors.Join(err, made.Close())
 }
 
 // cut shortens a file to size and makes that durable.
@@ -209,43 +228,54 @@ type scanned struct {
 	lines int   // up to there
 	// lastLine is the last good line, without its end.
 	lastLine []byte
-	rest     []byte // what is behind it
-	broken   int    // line number of the first that does not continue the one before; 0 when all do
+	rest     int64 // how many bytes are behind it
+	broken   int   // line number of the first that does not continue the one before; 0 when all do
 }
 
-// scan looks over a file. A line's link proves the line before it bit by bit, so only lines that nothing proves are
-// decoded: the last one, and those on both sides of a break.
+// scan looks over a file, a line at a time: a full one must not make the memory of a start larger than that of the service. A
+// line's link proves the line before it bit by bit, so only lines that nothing proves are decoded: the last one, and those on
+// both sides of a break.
 func scan(name string) (scanned, error) {
-	data, err := os.ReadFile(name)
+	file, err := os.Open(name)
 	if err != nil {
 		return scanned{}, err
 	}
+	defer func() { _ = file.Close() }() // only read
+	info, err := file.Stat()
+	if err != nil {
+		return scanned{}, err
+	}
+	lines := bufio.NewReaderSize(file, 64<<10)
 	var seen, back scanned
-	var previous []byte // the last line in seen; without it, seen is back
 	number := 0
-	for whole := range bytes.Lines(data) {
-		line, ended := bytes.CutSuffix(whole, []byte{'\n'})
-		if !ended {
-			break
+	for {
+		whole, err := readLine(lines)
+		if errors.Is(err, io.EOF) || errors.Is(err, bufio.ErrBufferFull) {
+			break // what is left has no end, or is no line of ours
 		}
+		if err != nil {
+			return scanned{}, err
+		}
+		line := whole[:len(whole)-1]
 		number++
 		if number > 1 && !follows(line, seen.last) {
-			if !wellFormed(previous) || !wellFormed(line) {
+			if !wellFormed(seen.lastLine) || !wellFormed(line) {
 				break
 			}
 			if seen.broken == 0 {
 				seen.broken = number
 			}
 		}
-		back, previous = seen, line
+		reuse := back.lastLine
+		back = seen
 		seen.last = sha256.Sum256(line)
 		seen.size += int64(len(whole))
-		seen.lines, seen.lastLine = seen.lines+1, line
+		seen.lines, seen.lastLine = seen.lines+1, append(reuse[:0], line...)
 	}
-	if previous != nil && !wellFormed(previous) {
+	if seen.lines > 0 && !wellFormed(seen.lastLine) {
 		seen = back
 	}
-	seen.rest = data[seen.size:]
+	seen.rest = info.Size() - seen.size
 	return seen, nil
 }
 

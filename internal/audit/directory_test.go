@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -193,4 +194,25 @@ func TestVerifyAcrossFiles(t *testing.T) {
 		closeJournal(t, j)
 		verified(t, dir)
 	})
+}
+
+// TestOpenTakesNoMemory opens a journal whose file is large: not in parallel, as what all of them allocate is counted.
+func TestOpenTakesNoMemory(t *testing.T) {
+	dir := t.TempDir()
+	name, data := written(t, dir, 1)
+	before := link(sha256.Sum256(data[:len(data)-1]))
+	last := Event{Time: noon, Kind: "token.issued", Scope: strings.Repeat("s", maxChecked)}
+	event := appendEvent(nil, &last, maxChecked)
+	for len(data) < 16<<20 {
+		data, before = chain(data, before, event)
+	}
+	write(t, name, append(data, `{"torn":`...))
+	var began, ended runtime.MemStats
+	runtime.ReadMemStats(&began)
+	j := open(t, dir, Options{})
+	runtime.ReadMemStats(&ended)
+	closeJournal(t, j)
+	if taken := ended.TotalAlloc - began.TotalAlloc; taken > 4<<20 {
+		t.Errorf("to open a journal of %d MiB took %d KiB", len(data)>>20, taken>>10)
+	}
 }

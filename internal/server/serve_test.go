@@ -38,25 +38,25 @@ type running struct {
 }
 
 // testConfig is the default on free ports, in a directory of its own.
-func testConfig(t *testing.T) Config {
+func testConfig(t testing.TB) Config {
 	t.Helper()
 	c := Default()
 	c.Listen, c.Admin.Listen, c.Data, c.Log.Level = "127.0.0.1:0", "127.0.0.1:0", filepath.Join(t.TempDir(), "data"), "debug"
 	return c
 }
 
-func start(t *testing.T, c Config) *running {
+func start(t testing.TB, c Config) *running {
 	t.Helper()
 	return startAt(t, c, nil)
 }
 
 // startAt starts a server with a clock of its own.
-func startAt(t *testing.T, c Config, now func() time.Time) *running {
+func startAt(t testing.TB, c Config, now func() time.Time) *running {
 	t.Helper()
 	return startWith(t, c, Options{Now: now})
 }
 
-func startWith(t *testing.T, c Config, options Options) *running {
+func startWith(t testing.TB, c Config, options Options) *running {
 	t.Helper()
 	log := &logged{}
 	options.Logger = NewLogger(log, c.Log)
@@ -93,7 +93,7 @@ func (r *running) base() string { return r.public.url(r.config.Listen) }
 const testResource = "https://orders.example"
 
 // newClient registers a client that may have orders:read, and the resource if it is not there.
-func (r *running) newClient(t *testing.T, name string, change func(*oauth.ClientMetadata)) registry.Registered {
+func (r *running) newClient(t testing.TB, name string, change func(*oauth.ClientMetadata)) registry.Registered {
 	t.Helper()
 	actor := registry.System("test")
 	_, err := r.registry.CreateResource(t.Context(), actor, registry.ResourceSettings{
