@@ -9,7 +9,7 @@ import (
 // errors.Is(err, oauth.InvalidScope) whatever travels with it.
 type Code string
 
-// The error codes Writ sends (RFC 6749, 5.2; RFC 6750, 3.1; RFC 7009, 2.2.1; RFC 8707, 2; RFC 9449, 5 and 8).
+// The error codes Writ sends (RFC 6749, 5.2; RFC 6750, 3.1; RFC 7009, 2.2.1; RFC 7591, 3.2.2; RFC 8707, 2; RFC 9449, 5 and 8).
 const (
 	InvalidRequest         Code = "invalid_request"
 	InvalidClient          Code = "invalid_client"
@@ -23,8 +23,12 @@ const (
 	TemporarilyUnavailable Code = "temporarily_unavailable"
 	ServerError            Code = "server_error"
 	InvalidClientMetadata  Code = "invalid_client_metadata"
+	InvalidRedirectURI     Code = "invalid_redirect_uri"
 	InvalidDPoPProof       Code = "invalid_dpop_proof"
 	UseDPoPNonce           Code = "use_dpop_nonce"
+
+	InvalidSoftwareStatement    Code = "invalid_software_statement"
+	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
 )
 
 // Error returns the code as it goes over the wire.

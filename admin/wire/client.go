@@ -20,8 +20,10 @@ type Client struct {
 	Secrets      []SecretInfo `json:"secrets,omitempty" doc:"The secrets that count, without the secrets themselves"`
 	Keys         []ClientKey  `json:"keys,omitempty" doc:"The keys that were registered by value"`
 	Uses         []KeyUse     `json:"uses,omitempty" doc:"When a key from jwks_uri, or the certificate of a tls_client_auth client, was last used"`
-	Created      time.Time    `json:"created"`
-	Updated      time.Time    `json:"updated"`
+	// Registration is nil unless the client registered itself.
+	Registration *Registration `json:"registration,omitempty" doc:"Of a client that registered itself (RFC 7591); left out for the others"`
+	Created      time.Time     `json:"created"`
+	Updated      time.Time     `json:"updated"`
 	// ETag stands for what is registered, last uses left aside: see If-Match. The answer has it as a header.
 	ETag string `json:"-"`
 }

@@ -80,6 +80,15 @@ func calls(b *bench) map[string]struct {
 			_, err := b.Import(ctx, a, Import{Clients: []ImportedClient{{ID: "i-" + randomText(8), ClientMetadata: oauth.ClientMetadata{ClientName: "i-" + randomText(8)}}}})
 			return err
 		}},
+		"CreateInitialToken": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			_, err := b.CreateInitialToken(ctx, a, partners(func(s *InitialTokenSettings) { s.Name = "t-" + randomText(8) }))
+			return err
+		}},
+		"InitialToken":  {ClientsRead, func(ctx context.Context, a Actor) error { _, err := b.InitialToken(ctx, a, "partners"); return err }},
+		"InitialTokens": {ClientsRead, func(ctx context.Context, a Actor) error { _, _, err := b.InitialTokens(ctx, a, "", 0); return err }},
+		"RevokeInitialToken": {ClientsWrite, func(ctx context.Context, a Actor) error {
+			return b.RevokeInitialToken(ctx, a, "partners")
+		}},
 		"Resource":  {ResourcesRead, func(ctx context.Context, a Actor) error { _, err := b.Resource(ctx, a, orders); return err }},
 		"Resources": {ResourcesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Resources(ctx, a, "", 0); return err }},
 		"CreateResource": {ResourcesWrite, func(ctx context.Context, a Actor) error {
@@ -118,6 +127,7 @@ func stocked(t *testing.T) *bench {
 	if _, err := b.CreateRole(t.Context(), System("test"), RoleSettings{Name: "reader"}); err != nil {
 		t.Fatal(err)
 	}
+	b.initialToken(nil)
 	spare := newKey("Ed25519")
 	spare.ID = "spare"
 	if _, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(spare), time.Time{}, time.Time{}); err != nil {

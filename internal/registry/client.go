@@ -76,6 +76,9 @@ func (r *Registry) Client(ctx context.Context, actor Actor, nameOrID string) (Cl
 		return Client{}, wrap(err)
 	}
 	client, err := r.closeView(ctx, r.store, record)
+	if err == nil {
+		err = describeRegistration(ctx, r.store, &client)
+	}
 	return client, wrap(err)
 }
 

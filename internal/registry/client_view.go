@@ -100,6 +100,7 @@ func clientView(record store.Client, uses []store.Use) Client {
 	client := Client{
 		ID: record.ID, ClientMetadata: metadataOf(record), FormerMethod: record.FormerMethod, FormerUntil: record.FormerUntil,
 		Suspended: record.Suspended, Created: record.Created, Updated: record.Updated,
+		Registration: registrationView(record, uses),
 	}
 	for _, secret := range record.Secrets {
 		info := secretInfo(secret, uses)

@@ -44,8 +44,10 @@ func newSecret() Secret {
 }
 
 // secretOf writes 32 bytes that nobody can guess as a client secret.
-func secretOf(random []byte) Secret {
-	text := secretPrefix + base64.RawURLEncoding.EncodeToString(random)
+func secretOf(random []byte) Secret { return withSum(secretPrefix, random) }
+
+func withSum(prefix string, random []byte) Secret {
+	text := prefix + base64.RawURLEncoding.EncodeToString(random)
 	sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text)))
 	return Secret(text + base64.RawURLEncoding.EncodeToString(sum))
 }

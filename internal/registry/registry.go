@@ -30,6 +30,10 @@ type Options struct {
 	OperatorKey bool
 	// Algorithms are those that the tokens of a new resource may be signed with; nil means all that jose knows.
 	Algorithms []string
+
+	Registrable      []string  // the methods that a client that registers itself may choose from; nil: AuthMethods
+	Vouchers         []Voucher // whose software statements count
+	RequireStatement bool      // nobody registers without one
 }
 
 // A Registry changes what the store remembers. It is safe for concurrent use. Its errors are *Error for what the caller
@@ -43,6 +47,10 @@ type Registry struct {
 
 	operatorKey bool
 	algorithms  []string
+
+	registrable      []string
+	vouchers         []Voucher
+	requireStatement bool
 }
 
 // New returns a Registry.
@@ -53,9 +61,13 @@ func New(options Options) *Registry {
 	if options.Algorithms == nil {
 		options.Algorithms = jose.Algorithms
 	}
+	if options.Registrable == nil {
+		options.Registrable = AuthMethods
+	}
 	return &Registry{
 		issuer: options.Issuer, admin: AdminResource(options.Issuer),
 		store: options.Store, ring: options.Ring, now: options.Now, operatorKey: options.OperatorKey, algorithms: options.Algorithms,
+		registrable: options.Registrable, vouchers: options.Vouchers, requireStatement: options.RequireStatement,
 	}
 }
 

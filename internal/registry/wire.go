@@ -54,6 +54,15 @@ type (
 	// A DeclaredImpact is something that was used lately and would work no more, or not as before.
 	DeclaredImpact = wire.DeclaredImpact
 
+	// InitialTokenSettings are what an operator says about an initial access token.
+	InitialTokenSettings = wire.InitialTokenSettings
+	// An InitialToken is one without the token itself.
+	InitialToken = wire.InitialToken
+	// NewInitialToken is one that was made now, which is shown this once.
+	NewInitialToken = wire.NewInitialToken
+	// A Registration is what is known of a client because it registered itself.
+	Registration = wire.Registration
+
 	// An Import is what another authorization server knew.
 	Import = wire.Import
 	// An ImportedClient is a client with what it had elsewhere.

@@ -127,7 +127,7 @@ func reasons() []string {
 		"too_many_failures", "unavailable", "error",
 		"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 		"invalid_target", "invalid_token", "insufficient_scope", "temporarily_unavailable", "server_error", "invalid_client_metadata",
-		"invalid_dpop_proof", "use_dpop_nonce",
+		"invalid_dpop_proof", "use_dpop_nonce", "invalid_redirect_uri", "invalid_software_statement", "unapproved_software_statement",
 		"unknown_client", "client_disabled", "wrong_method", "no_credentials", "other_client", "ambiguous_certificate",
 		"wrong_secret", "secret_expired", "secret_not_yet_valid", "network",
 		"unknown_key", "wrong_signature", "keys_unavailable", "replay",
