@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -247,7 +246,7 @@ func (r *Registry) ownClient(ctx context.Context, tx transaction, nameOrID strin
 	return record, tx.ceiling(scopes)
 }
 
-// findClient returns a client by ID, or else by name: those with IDs that begin as the name's do are looked through.
+// findClient returns a client by ID, or else by name.
 func findClient(ctx context.Context, s store.Store, nameOrID string) (store.Client, error) {
 	if !validName(nameOrID) {
 		return store.Client{}, notFound("client", nameOrID)
@@ -256,25 +255,14 @@ func findClient(ctx context.Context, s store.Store, nameOrID string) (store.Clie
 	if !errors.Is(err, store.ErrNotFound) {
 		return record, err
 	}
-	prefix := idPrefix(nameOrID)
-	for after := prefix; ; {
-		records, err := s.Clients().List(ctx, after, MaxLimit)
-		if err != nil {
-			return store.Client{}, err
-		}
-		for _, record := range records {
-			if record.Name == nameOrID {
-				return record, nil
-			}
-			if !strings.HasPrefix(record.ID, prefix) {
-				return findImported(ctx, s, nameOrID)
-			}
-			after = record.ID
-		}
-		if len(records) < MaxLimit {
-			return findImported(ctx, s, nameOrID)
-		}
+	found, err := s.FindClients(ctx, store.ClientQuery{Name: nameOrID, Limit: 1})
+	if err == nil && len(found) == 0 {
+		err = notFound("client", nameOrID)
 	}
+	if err != nil {
+		return store.Client{}, err
+	}
+	return found[0], nil
 }
 
 // describe puts metadata into a record, all but how the client authenticates.

@@ -66,8 +66,7 @@ func randomText(length int) string {
 	return idEncoding.EncodeToString(random)[:length]
 }
 
-// idPrefix returns what the ID of every client with a name begins with. It makes a client findable by its name: IDs are
-// listed in order.
+// idPrefix returns what the ID of every client with a name begins with, for whoever reads IDs in a log.
 func idPrefix(name string) string {
 	const longest = 40
 	slug := strings.Map(func(r rune) rune {

@@ -164,19 +164,3 @@ func differences(a, b any) string {
 	}
 	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 }
-
-// findImported finds a client by its name whose ID was not made of it, as only an import does. It looks at all of them: whoever
-// asks for what is not there waits for it, too.
-func findImported(ctx context.Context, s store.Store, name string) (store.Client, error) {
-	var found store.Client
-	err := each(ctx, s.Clients(), func(client store.Client) error {
-		if client.Name == name {
-			found = client
-		}
-		return nil
-	})
-	if err == nil && found.ID == "" {
-		err = notFound("client", name)
-	}
-	return found, err
-}
