@@ -45,11 +45,12 @@ func (a *Authority) proveOne(client *client, remote string, presented func(store
 		if !presented(known) {
 			continue
 		}
-		if !known.Expires.IsZero() && !a.now().Before(known.Expires) {
+		now := a.now()
+		if !known.Expires.IsZero() && !now.Before(known.Expires) {
 			why = reasonSecretExpired
 			continue
 		}
-		if a.now().Before(known.NotBefore) {
+		if now.Before(known.NotBefore) {
 			why = reasonSecretEarly
 			continue
 		}

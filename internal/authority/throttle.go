@@ -67,6 +67,7 @@ func (f *failures) add(clientID, remote string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	who := callerOf(clientID, remote)
+	who.clientID = strings.Clone(who.clientID) // which holds on to the whole request that it came in
 	until := f.until(who)
 	if now := f.now(); until.Before(now) {
 		until = now
@@ -85,12 +86,12 @@ func (f *failures) until(who caller) time.Time {
 }
 
 // callerOf takes a whole IPv6 /64 as one address: it costs nothing to change within it. A client ID that is too long to
-// be one is cut, and copied out of the request that it is a part of, so that strangers do not choose how much is kept.
+// be one is cut, so that strangers do not choose how much is kept.
 func callerOf(clientID, remote string) caller {
 	if len(clientID) > 128 {
 		clientID = clientID[:128]
 	}
-	who := caller{clientID: strings.Clone(clientID)}
+	who := caller{clientID: clientID}
 	address := parseAddress(remote)
 	if !address.IsValid() {
 		return who

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -101,18 +103,28 @@ func pathOf(base string) string {
 	return strings.TrimSuffix(u.Path, "/")
 }
 
-// secure sets the headers that every answer has.
+// The values of headers that many answers have. Nobody changes them: to set a header is to put another list in the place of its own,
+// and there is no room behind one to add to.
+var (
+	noSniff         = []string{"nosniff"}
+	noReferrer      = []string{"no-referrer"}
+	noStore         = []string{"no-store"}
+	noCache         = []string{"no-cache"}
+	applicationJSON = []string{"application/json"}
+)
+
+// secure sets the headers that every answer has. The names are as net/http keeps them.
 func secure(header http.Header) {
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("Cache-Control", "no-store")
-	header.Set("Pragma", "no-cache")
+	header["X-Content-Type-Options"] = noSniff
+	header["Referrer-Policy"] = noReferrer
+	header["Cache-Control"] = noStore
+	header["Pragma"] = noCache
 }
 
 func (e *endpoints) request(w http.ResponseWriter, r *http.Request, path string) *authority.Request {
 	form, err := parseForm(w, r)
 	request := &authority.Request{
-		Form: form, Authorization: r.Header.Values("Authorization"), DPoP: r.Header.Values("DPoP"),
+		Form: form, Authorization: r.Header["Authorization"], DPoP: r.Header["Dpop"],
 		URL: e.options.Base + path, Remote: r.RemoteAddr, Malformed: err,
 	}
 	if e.options.RequestID != nil {
@@ -142,7 +154,7 @@ func (e *endpoints) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return write(w, http.StatusOK, answer)
+	return writeToken(w, answer)
 }
 
 // mediaSignedIntrospection asks for an introspection answer as a JWT (RFC 9701, 4).
@@ -242,11 +254,35 @@ func write(w http.ResponseWriter, code int, body any) error {
 	if err != nil {
 		return fmt.Errorf("endpoint: %w", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	send(w, code, data)
+	return nil
+}
+
+func send(w http.ResponseWriter, code int, data []byte) {
+	header := w.Header()
+	header["Content-Type"] = applicationJSON
+	header["Content-Length"] = []string{strconv.Itoa(len(data))}
 	w.WriteHeader(code)
 	_, _ = w.Write(data) // a caller who has gone away is no error of ours
+}
+
+// writeToken writes the answer with a token (RFC 6749, 5.1), as write would: by hand, because a reflecting encoder takes as
+// long as parsing the request.
+func writeToken(w http.ResponseWriter, answer *oauth.TokenResponse) error {
+	data := make([]byte, 0, len(answer.AccessToken)+len(answer.Scope)+128)
+	data = appendText(append(data, `{"access_token":`...), answer.AccessToken)
+	data = appendText(append(data, `,"token_type":`...), answer.TokenType)
+	data = strconv.AppendInt(append(data, `,"expires_in":`...), answer.ExpiresIn, 10)
+	if answer.Scope != "" {
+		data = appendText(append(data, `,"scope":`...), answer.Scope)
+	}
+	send(w, http.StatusOK, append(data, '}'))
 	return nil
+}
+
+func appendText(data []byte, text string) []byte {
+	data, _ = jsontext.AppendQuote(data, text) // the error is of bytes that are not UTF-8; they are replaced
+	return data
 }
 
 // A status is a refusal that HTTP has a code of its own for.

@@ -46,11 +46,16 @@ func parseForm(w http.ResponseWriter, r *http.Request) (authority.Form, error) {
 	return form, checkQuery(r.URL.RawQuery)
 }
 
+const formType = "application/x-www-form-urlencoded"
+
 func checkContentType(values []string) error {
 	if len(values) == 1 {
+		if values[0] == formType {
+			return nil // as almost everybody writes it
+		}
 		mediaType, parameters, err := mime.ParseMediaType(values[0])
 		charset := parameters["charset"]
-		if err == nil && mediaType == "application/x-www-form-urlencoded" && (charset == "" || strings.EqualFold(charset, "utf-8")) {
+		if err == nil && mediaType == formType && (charset == "" || strings.EqualFold(charset, "utf-8")) {
 			return nil
 		}
 	}
@@ -84,6 +89,9 @@ func decodeForm(body string) (authority.Form, error) {
 // the way by now, and a client that gets away with it goes on (RFC 6749, 2.3.1; RFC 9700, 4.3). Other parameters there
 // are ignored; a query that cannot be parsed is refused, for credentials may be in it (a;client_secret=...).
 func checkQuery(query string) error {
+	if query == "" {
+		return nil
+	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return oauth.Errorf(oauth.InvalidRequest, "the query of the URL is not well-formed, and there should be none").Because(err)

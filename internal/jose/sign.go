@@ -7,11 +7,9 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math/big"
 
 	gojose "github.com/go-jose/go-jose/v4"
 )
@@ -24,6 +22,7 @@ type Signer struct {
 
 	key    crypto.Signer
 	public []byte // the JWK of the public half, as SignWithKey has it in the header
+	length int    // of the longest signature, in bytes
 }
 
 // NewSigner returns a Signer for a key, in memory or behind a KMS.
@@ -35,7 +34,11 @@ func NewSigner(key crypto.Signer, algorithm, keyID string) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jose: key: %w", err)
 	}
-	return &Signer{KeyID: keyID, Algorithm: algorithm, key: key, public: public}, nil
+	s := &Signer{KeyID: keyID, Algorithm: algorithm, key: key, public: public, length: 96}
+	if modulus, ok := key.Public().(*rsa.PublicKey); ok {
+		s.length = modulus.Size()
+	}
+	return s, nil
 }
 
 // Key returns the public half.
@@ -44,19 +47,26 @@ func (s *Signer) Key() Key { return Key{ID: s.KeyID, Algorithm: s.Algorithm, Pub
 // Sign returns payload, a JSON object, as a compact JWS of the given type. Algorithm and key ID hold only characters
 // that need no escape in JSON: they are ours.
 func (s *Signer) Sign(typ string, payload []byte) (string, error) {
-	return s.compact(`{"alg":"`+s.Algorithm+`","kid":"`+s.KeyID+`","typ":"`+typ+`"}`, payload)
+	var scratch [128]byte
+	header := append(scratch[:0], `{"alg":"`...)
+	header = append(header, s.Algorithm...)
+	header = append(header, `","kid":"`...)
+	header = append(header, s.KeyID...)
+	header = append(header, `","typ":"`...)
+	header = append(header, typ...)
+	return s.compact(append(header, `"}`...), payload)
 }
 
 // SignWithKey returns payload as Sign does, with the public key in the header instead of its ID (RFC 7515, 4.1.3):
 // ParseWithKey reads it.
 func (s *Signer) SignWithKey(typ string, payload []byte) (string, error) {
-	return s.compact(`{"alg":"`+s.Algorithm+`","jwk":`+string(s.public)+`,"typ":"`+typ+`"}`, payload)
+	return s.compact([]byte(`{"alg":"`+s.Algorithm+`","jwk":`+string(s.public)+`,"typ":"`+typ+`"}`), payload)
 }
 
-func (s *Signer) compact(header string, payload []byte) (string, error) {
+func (s *Signer) compact(header, payload []byte) (string, error) {
 	encoding := base64.RawURLEncoding
-	out := make([]byte, 0, encoding.EncodedLen(len(header))+encoding.EncodedLen(len(payload))+2+encoding.EncodedLen(maxRSABits/8))
-	out = encoding.AppendEncode(out, []byte(header))
+	out := make([]byte, 0, encoding.EncodedLen(len(header))+encoding.EncodedLen(len(payload))+2+encoding.EncodedLen(s.length))
+	out = encoding.AppendEncode(out, header)
 	out = append(out, '.')
 	out = encoding.AppendEncode(out, payload)
 	signature, err := s.signature(out)
@@ -98,12 +108,37 @@ func (s *Signer) ecdsaSignature(digest []byte, hash crypto.Hash, size int) ([]by
 	if err != nil {
 		return nil, err
 	}
-	var point struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(der, &point); err != nil {
-		return nil, err
+	return fixedLength(der, size)
+}
+
+var errSignatureShape = errors.New("the signer's signature is not two numbers in DER")
+
+// fixedLength turns a SEQUENCE of two INTEGERs in DER (RFC 3279, 2.2.3) into their bytes, size each. It is written by hand
+// because it runs once a token: encoding/asn1 takes ten times as long, and it is our own signer's output that is read.
+func fixedLength(der []byte, size int) ([]byte, error) {
+	if len(der) < 2 || der[0] != 0x30 || int(der[1]) != len(der)-2 || der[1] >= 0x80 {
+		return nil, errSignatureShape
 	}
-	out := make([]byte, 2*size)
-	point.R.FillBytes(out[:size])
-	point.S.FillBytes(out[size:])
+	out, rest := make([]byte, 2*size), der[2:]
+	for _, number := range [][]byte{out[:size], out[size:]} {
+		if len(rest) < 2 || rest[0] != 0x02 || rest[1] == 0 || int(rest[1]) > len(rest)-2 || rest[2]&0x80 != 0 {
+			return nil, errSignatureShape // a length of 128 or more is behind the end, as is one that is negative
+		}
+		digits := rest[2 : 2+rest[1]]
+		if digits[0] == 0 && len(digits) > 1 {
+			digits = digits[1:] // which was there so that the number is not negative
+			if digits[0]&0x80 == 0 {
+				return nil, errSignatureShape
+			}
+		}
+		if len(digits) > size {
+			return nil, errSignatureShape
+		}
+		copy(number[size-len(digits):], digits)
+		rest = rest[2+rest[1]:]
+	}
+	if len(rest) != 0 {
+		return nil, errSignatureShape
+	}
 	return out, nil
 }

@@ -25,12 +25,12 @@ var foreignCertHeaders = []string{"X-Client-Cert", "X-Ssl-Client-Cert", "X-Forwa
 func stripCertificates(from []netip.Prefix) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			for _, name := range foreignCertHeaders {
-				r.Header.Del(name)
+			for _, name := range foreignCertHeaders { // names as net/http keeps them
+				delete(r.Header, name)
 			}
 			if !among(from, callOf(r.Context()).peer) {
-				r.Header.Del(headerClientCert)
-				r.Header.Del(headerClientCertChain)
+				delete(r.Header, headerClientCert)
+				delete(r.Header, headerClientCertChain)
 			}
 			next.ServeHTTP(w, r)
 		})

@@ -24,13 +24,17 @@ func NewLogger(w io.Writer, c Log) *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: scrubAttr}
 	if c.Format == "text" {
-		return slog.New(scrubbing{slog.NewTextHandler(w, options)})
+		return slog.New(scrubbing{Handler: slog.NewTextHandler(w, options)})
 	}
-	return slog.New(scrubbing{slog.NewJSONHandler(w, options)})
+	lines := &logLines{w: w}
+	return slog.New(scrubbing{slog.NewJSONHandler(lines, options), lines})
 }
 
 // scrubbing cleans the message too, which ReplaceAttr cannot be relied on to see in every handler.
-type scrubbing struct{ slog.Handler }
+type scrubbing struct {
+	slog.Handler
+	lines *logLines // nil if a line about a request is not the same for all loggers that write there
+}
 
 func (h scrubbing) Handle(ctx context.Context, record slog.Record) error {
 	record.Message = scrub(record.Message, maxLogged)
@@ -38,9 +42,11 @@ func (h scrubbing) Handle(ctx context.Context, record slog.Record) error {
 }
 
 func (h scrubbing) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return scrubbing{h.Handler.WithAttrs(attrs)}
+	return scrubbing{Handler: h.Handler.WithAttrs(attrs)}
 }
-func (h scrubbing) WithGroup(name string) slog.Handler { return scrubbing{h.Handler.WithGroup(name)} }
+func (h scrubbing) WithGroup(name string) slog.Handler {
+	return scrubbing{Handler: h.Handler.WithGroup(name)}
+}
 
 // keyStack is the one attribute that may be long: a stack trace, which holds no request data.
 const keyStack, maxStack = "stack", 16 << 10
@@ -68,9 +74,33 @@ func scrubAttr(_ []string, attr slog.Attr) slog.Attr {
 // secrets is what our own secrets and any JWT look like, wherever they were put by mistake: a path, a user agent, an error.
 var secrets = regexp.MustCompile(`(?i)writ_[a-z]{2,4}_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+|(basic|bearer|dpop)\s+[A-Za-z0-9+/=._~-]{8,}`)
 
-// suspect spares the expression above almost every value of almost every line.
+// suspect spares the expressions above almost every value of almost every line: it finds what each of their alternatives begins
+// with, and more than that.
 func suspect(text string) bool {
-	return strings.Contains(text, "_") || strings.Contains(text, "eyJ") || strings.Contains(text, "://") || strings.ContainsAny(text, " \t")
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return true // a letter may have an odd other case
+		}
+		var begins []string
+		switch text[i] | 0x20 {
+		case 'w':
+			begins = []string{"writ_"}
+		case 'e':
+			begins = []string{"eyJ"}
+		case 'b':
+			begins = []string{"basic", "bearer"}
+		case 'd':
+			begins = []string{"dpop"}
+		case ':':
+			begins = []string{"://"}
+		}
+		for _, beginning := range begins {
+			if len(text)-i >= len(beginning) && strings.EqualFold(text[i:i+len(beginning)], beginning) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func scrub(text string, limit int) string {
@@ -92,6 +122,9 @@ func scrub(text string, limit int) string {
 // printable replaces what is valid in a string and still no text: bytes that are not UTF-8, C1 controls, and the marks
 // that make a terminal show a line in another order. The handlers escape the rest.
 func printable(text string) string {
+	if plain(text) {
+		return text
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == utf8.RuneError, 0x7f <= r && r < 0xa0, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069, r == 0x2028, r == 0x2029:
@@ -99,4 +132,14 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// plain reports whether a text is ASCII that can be seen.
+func plain(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

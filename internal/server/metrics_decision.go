@@ -71,12 +71,15 @@ func kindsOfToken() []values {
 	return kinds
 }
 
+// deciders are the endpoints that decide, by their paths.
+var deciders = map[string]string{authority.PathToken: onToken, authority.PathIntrospect: onAsk, authority.PathRevoke: onRevoke}
+
 // observe counts what came of a request at one of the endpoints that decide.
 func (d *decisionMetrics) observe(path string, o authority.Outcome, err error) {
 	if o.Method != "" {
 		d.authenticated.inc(o.Method)
 	}
-	name := map[string]string{authority.PathToken: onToken, authority.PathIntrospect: onAsk, authority.PathRevoke: onRevoke}[path]
+	name := deciders[path]
 	if err != nil {
 		d.refuse(name, err)
 		return

@@ -31,13 +31,22 @@ func chain(handler http.Handler, middlewares ...middleware) http.Handler {
 	return handler
 }
 
-// A call is what the middleware knows about a request. One value travels in the context from the outermost middleware in.
+// A call is what the middleware knows about a request. It is the request's context from the outermost middleware in.
 type call struct {
-	id   string
+	context.Context
+	id   [1]string  // as a header has it
 	peer netip.Addr // the other end of the connection
 }
 
 type callKey struct{}
+
+// Value implements context.Context.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
 
 func callOf(ctx context.Context) *call {
 	c, _ := ctx.Value(callKey{}).(*call)
@@ -48,7 +57,7 @@ func callOf(ctx context.Context) *call {
 }
 
 // RequestID returns what a request is called in the log, in the journal and in the X-Request-Id of its answer.
-func RequestID(r *http.Request) string { return callOf(r.Context()).id }
+func RequestID(r *http.Request) string { return callOf(r.Context()).id[0] }
 
 const headerRequestID = "X-Request-Id"
 
@@ -62,16 +71,16 @@ func identify(p proxies, logger *slog.Logger) middleware {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var random [16]byte
 			rand.Read(random[:]) // never fails (crypto/rand)
-			c := &call{id: base64.RawURLEncoding.EncodeToString(random[:]), peer: peerOf(r)}
-			client := p.clientOf(r)
+			c := &call{Context: r.Context(), id: [1]string{base64.RawURLEncoding.EncodeToString(random[:])}, peer: peerOf(r)}
+			client := p.clientOf(c.peer, r)
 			if p.trusts(client) {
 				unnamed.Do(func() {
-					logger.Warn("a trusted proxy names no caller in X-Forwarded-For: all its callers count as one", "proxy", c.peer.String(), "request_id", c.id)
+					logger.Warn("a trusted proxy names no caller in X-Forwarded-For: all its callers count as one", "proxy", c.peer.String(), "request_id", c.id[0])
 				})
 			}
-			r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-			r.Header.Set(headerRequestID, c.id)
-			w.Header().Set(headerRequestID, c.id)
+			r = r.WithContext(c)
+			r.Header[headerRequestID] = c.id[:]
+			w.Header()[headerRequestID] = c.id[:]
 			if client.IsValid() {
 				r.RemoteAddr = client.String()
 			}
@@ -116,6 +125,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // logAccess counts each request and writes a line about it: never the query string, the body or a header that can hold a
 // credential.
 func logAccess(logger *slog.Logger, draining *atomic.Bool, count *traffic) middleware {
+	lines := linesOf(logger)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
@@ -128,10 +138,13 @@ func logAccess(logger *slog.Logger, draining *atomic.Bool, count *traffic) middl
 				if rec.status >= http.StatusInternalServerError {
 					level = slog.LevelError
 				}
-				logger.LogAttrs(r.Context(), level, "request",
-					slog.String("request_id", RequestID(r)), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-					slog.Int("status", rec.status), slog.Int64("bytes", rec.written), slog.Int64("micros", took.Microseconds()),
-					slog.String("remote", r.RemoteAddr), slog.String("protocol", r.Proto), slog.String("user_agent", r.UserAgent()))
+				switch {
+				case !logger.Enabled(r.Context(), level):
+				case lines != nil && level == slog.LevelInfo:
+					lines.request(RequestID(r), r, rec, start.Add(took), took)
+				default:
+					logRequest(logger, level, r, rec, took)
+				}
 			}()
 			next.ServeHTTP(rec, r)
 			if rec.status == 0 {
@@ -139,6 +152,14 @@ func logAccess(logger *slog.Logger, draining *atomic.Bool, count *traffic) middl
 			}
 		})
 	}
+}
+
+// logRequest writes the line that logLines.request writes, to any logger.
+func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, rec *recorder, took time.Duration) {
+	logger.LogAttrs(r.Context(), level, "request",
+		slog.String("request_id", RequestID(r)), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.written), slog.Int64("micros", took.Microseconds()),
+		slog.String("remote", r.RemoteAddr), slog.String("protocol", r.Proto), slog.String("user_agent", r.UserAgent()))
 }
 
 // recoverPanics turns a panic into a generic 500 and a line in the log. The line has the stack, where Go prints no contents
@@ -227,7 +248,11 @@ func plainPaths(escapesBehind string) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			sent := r.URL.EscapedPath()
-			clean := path.Clean("/" + sent)
+			rooted := sent
+			if !strings.HasPrefix(sent, "/") {
+				rooted = "/" + sent
+			}
+			clean := path.Clean(rooted)
 			if clean != "/" && strings.HasSuffix(sent, "/") {
 				clean += "/"
 			}

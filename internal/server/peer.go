@@ -57,11 +57,10 @@ func peerOf(r *http.Request) netip.Addr {
 // maxHops bounds the walk through a header that anyone may have made.
 const maxHops = 32
 
-// clientOf returns who the request came from: the last hop, read from the right, that is no proxy of ours. Only what a
+// clientOf returns who the request of a peer came from: the last hop, read from the right, that is no proxy of ours. Only what a
 // trusted proxy has added counts; what stands left of the first stranger is that stranger's own invention
 // (GO-2026-5774). Headers other than X-Forwarded-For are not looked at, because a proxy that sets one passes the others on.
-func (p proxies) clientOf(r *http.Request) netip.Addr {
-	address := peerOf(r)
+func (p proxies) clientOf(address netip.Addr, r *http.Request) netip.Addr {
 	if !p.trusts(address) {
 		return address
 	}

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A discarding writer is an answer that nobody reads.
+type discarding struct {
+	header http.Header
+	status int
+}
+
+func (d *discarding) Header() http.Header         { return d.header }
+func (d *discarding) WriteHeader(status int)      { d.status = status }
+func (d *discarding) Write(p []byte) (int, error) { return len(p), nil }
+
+// tokenCalls returns a function that asks the public listener's handler for a token, as net/http would call it, and does
+// nothing else that allocates.
+func tokenCalls(t testing.TB, r *running, authorization string) func() {
+	request, err := http.NewRequest(http.MethodPost, "/token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := strings.NewReader("")
+	request.RemoteAddr = "192.0.2.7:4711"
+	closer := io.NopCloser(body)
+	answer := &discarding{header: http.Header{}}
+	const form = "grant_type=client_credentials"
+	request.ContentLength = int64(len(form))
+	request.Header.Set("Authorization", authorization)
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return func() {
+		clear(answer.header)
+		body.Reset(form)
+		request.Body = closer
+		r.public.http.Handler.ServeHTTP(answer, request)
+		if answer.status != http.StatusOK {
+			t.Fatalf("status %d", answer.status)
+		}
+	}
+}
+
+// BenchmarkToken is a token request without the connection: what Writ adds to a signature and to net/http.
+func BenchmarkToken(b *testing.B) {
+	r := start(b, testConfig(b))
+	client := r.newClient(b, "billing", nil)
+	call := tokenCalls(b, r, basic(client))
+	b.ReportAllocs()
+	for b.Loop() {
+		call()
+	}
+}
