@@ -104,9 +104,9 @@ func (w watched) NoteUses(ctx context.Context, uses []store.Use) (err error) {
 	return w.Store.NoteUses(ctx, uses)
 }
 
-func (w watched) Uses(ctx context.Context, clientID string) (uses []store.Use, err error) {
+func (w watched) Uses(ctx context.Context, clientIDs ...string) (uses []store.Use, err error) {
 	defer func(began time.Time) { w.metrics.done("uses", began, err) }(time.Now())
-	return w.Store.Uses(ctx, clientID)
+	return w.Store.Uses(ctx, clientIDs...)
 }
 
 func (w watched) Append(ctx context.Context, event store.Event) (err error) {

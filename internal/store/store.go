@@ -42,8 +42,9 @@ type Store interface {
 	// that is gone go with the next Sweep.
 	NoteUses(ctx context.Context, uses []Use) error
 
-	// Uses returns the last use of each credential of a client that was used, in the order of their names.
-	Uses(ctx context.Context, clientID string) ([]Use, error)
+	// Uses returns the last use of each credential that was used, of each of the clients: in the order of their IDs, and of one
+	// in the order of the credentials' names.
+	Uses(ctx context.Context, clientIDs ...string) ([]Use, error)
 
 	// Append adds an event to the history of changes and gives it a Sequence and a Hash: an event that became visible later
 	// has a greater Sequence, without gaps, so that a reader who goes on from the last he saw misses nothing, and a Hash that

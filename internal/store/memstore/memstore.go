@@ -198,11 +198,13 @@ func (v view) NoteUses(ctx context.Context, uses []store.Use) error {
 	})
 }
 
-func (v view) Uses(ctx context.Context, clientID string) (uses []store.Use, err error) {
+func (v view) Uses(ctx context.Context, clientIDs ...string) (uses []store.Use, err error) {
 	err = v.read(ctx, func(l *layer) error {
-		of, _ := l.uses.get(clientID)
-		for _, credential := range slices.Sorted(maps.Keys(of)) {
-			uses = append(uses, of[credential])
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(clientIDs))) {
+			of, _ := l.uses.get(id)
+			for _, credential := range slices.Sorted(maps.Keys(of)) {
+				uses = append(uses, of[credential])
+			}
 		}
 		return nil
 	})

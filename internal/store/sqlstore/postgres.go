@@ -34,6 +34,7 @@ var postgresDialect = dialect{
 	takeTurn:     postgresTakeTurn,
 	grantsOf:     "json_array_elements(whole.grants::json)",
 	rolesOf:      "json_array_elements_text(whole.roles::json)",
+	listed:       "json_array_elements_text($1::text::json)",
 }
 
 func connectPostgreSQL(ctx context.Context, options Options) (*database, error) {

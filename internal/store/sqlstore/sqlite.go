@@ -26,6 +26,7 @@ var sqliteDialect = dialect{
 	schemaExists: sqliteSchemaExists,
 	grantsOf:     "json_each(whole.grants)",
 	rolesOf:      "json_each(whole.roles)",
+	listed:       "json_each($1)",
 }
 
 // connectSQLite opens the file at path, made if need be. It has one connection that writes, since SQLite has one writer

@@ -109,6 +109,7 @@ type dialect struct {
 	takeTurn     sqlText // first in a transaction that writes; empty if its BEGIN is enough
 	grantsOf     sqlText // a client's grants and roles as the column "value" of a table
 	rolesOf      sqlText
+	listed       sqlText // the texts of the list $1, likewise
 }
 
 func connect(ctx context.Context, options Options) (*database, error) {

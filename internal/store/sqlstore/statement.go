@@ -52,7 +52,6 @@ const (
 	noteUse = `INSERT INTO uses (client_id, credential, last, remote) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (client_id, credential) DO UPDATE SET last = excluded.last, remote = excluded.remote
 		WHERE uses.last < excluded.last`
-	readUses     = `SELECT credential, last, remote FROM uses WHERE client_id = $1 ORDER BY credential`
 	sweepOldUses = `DELETE FROM uses WHERE (client_id, credential) IN
 		(SELECT client_id, credential FROM uses WHERE last < $1 LIMIT $2)`
 	sweepUses = `DELETE FROM uses WHERE client_id IN
@@ -61,10 +60,15 @@ const (
 	readSchema = `SELECT coalesce(max(version), 0), coalesce(max(readable_from), 0) FROM writ_schema`
 )
 
+// readUses has the IDs of the clients as a list.
+func (d dialect) readUses() sqlText {
+	return "SELECT client_id, credential, last, remote FROM uses WHERE client_id IN (SELECT value FROM " + d.listed + ") ORDER BY client_id, credential"
+}
+
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func (d *database) statements() (reads, writes []sqlText) {
 	d.searches = searches(d.dialect)
-	reads = []sqlText{readCounter, readEvents, readLastEvent, readUses, readClientByName}
+	reads = []sqlText{readCounter, readEvents, readLastEvent, readClientByName, d.readUses()}
 	for _, text := range d.searches {
 		reads = append(reads, text)
 	}

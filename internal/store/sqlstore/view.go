@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -114,13 +115,11 @@ func (v view) NoteUses(ctx context.Context, uses []store.Use) error {
 	return nil
 }
 
-func (v view) Uses(ctx context.Context, clientID string) (uses []store.Use, err error) {
-	if !store.Valid(clientID) {
-		return nil, nil // nobody's ID: PostgreSQL would not take the question
-	}
-	err = v.query(ctx, readUses, []any{clientID}, func(scan func(...any) error) error {
-		use := store.Use{ClientID: clientID}
-		err := scan(text{&use.Credential}, instant{&use.Last}, text{&use.Remote})
+func (v view) Uses(ctx context.Context, clientIDs ...string) (uses []store.Use, err error) {
+	clientIDs = slices.DeleteFunc(slices.Clone(clientIDs), func(id string) bool { return !store.Valid(id) }) // nobody's
+	err = v.query(ctx, v.store.database.readUses(), []any{texts(&clientIDs)}, func(scan func(...any) error) error {
+		var use store.Use
+		err := scan(text{&use.ClientID}, text{&use.Credential}, instant{&use.Last}, text{&use.Remote})
 		uses = append(uses, use)
 		return err
 	})

@@ -42,6 +42,14 @@ func testUses(t *testing.T, s store.Store) {
 	must(t, s.NoteUses(ctx, []store.Use{use("a", 1, "the other node, late")}))
 	mustHaveUses(t, s, "c", use("B", 1, "2001:db8::1"), use("a", 2, "later"), use("b", 5, "192.0.2.1"), use("é", 1, "x"))
 	mustHaveUses(t, s, "other", store.Use{ClientID: "other", Credential: "b", Last: use("", 9, "").Last, Remote: "192.0.2.9"})
+	both, err := s.Uses(ctx, "other", "c", "nobody", "c", "\x00", "")
+	must(t, err)
+	if len(both) != 5 || both[0].ClientID != "c" || both[3].Credential != "é" || both[4].ClientID != "other" {
+		t.Errorf("Uses of two clients: got %+v, want those of c, and then those of the other, each once", both)
+	}
+	if none, err := s.Uses(ctx); err != nil || len(none) != 0 {
+		t.Errorf("Uses of no clients: got %+v, %v, want none", none, err)
+	}
 	mustHaveUses(t, s, "C")
 	mustHaveUses(t, s, "")
 	mustHaveUses(t, s, "\x00")
