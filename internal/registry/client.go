@@ -99,13 +99,9 @@ func (r *Registry) Clients(ctx context.Context, actor Actor, after string, limit
 		return nil, "", wrap(err)
 	}
 	records, next := page(records, limit)
-	clients := make([]Client, 0, len(records))
-	for _, record := range records {
-		client, err := r.view(ctx, r.store, record)
-		if err != nil {
-			return nil, "", wrap(err)
-		}
-		clients = append(clients, client)
+	clients, err := r.views(ctx, r.store, records)
+	if err != nil {
+		return nil, "", wrap(err)
 	}
 	return clients, next, nil
 }

@@ -71,21 +71,45 @@ func jwksOf(records []store.ClientKey) []byte {
 	return data
 }
 
-// view returns what an operator sees of a client now.
-func (r *Registry) view(ctx context.Context, s store.Store, record store.Client) (Client, error) {
-	uses, err := s.Uses(ctx, record.ID)
-	if err != nil {
-		return Client{}, err
+// views returns what an operator sees of clients now.
+func (r *Registry) views(ctx context.Context, s store.Store, records []store.Client) ([]Client, error) {
+	ids := make([]string, 0, len(records))
+	for _, record := range records {
+		ids = append(ids, record.ID)
 	}
-	return r.viewWith(record, uses), nil
+	uses, err := usesOf(ctx, s, ids)
+	if err != nil {
+		return nil, err
+	}
+	clients := make([]Client, 0, len(records))
+	for _, record := range records {
+		clients = append(clients, r.viewWith(record, uses[record.ID]))
+	}
+	return clients, nil
 }
 
+// usesOf returns the last uses of clients, by their IDs.
+func usesOf(ctx context.Context, s store.Store, ids []string) (map[string][]store.Use, error) {
+	of := map[string][]store.Use{}
+	for some := range slices.Chunk(ids, MaxLimit) {
+		uses, err := s.Uses(ctx, some...)
+		if err != nil {
+			return nil, err
+		}
+		for _, use := range uses {
+			of[use.ClientID] = append(of[use.ClientID], use)
+		}
+	}
+	return of, nil
+}
+
+// viewWith is views of one client, whose uses are known.
 func (r *Registry) viewWith(record store.Client, uses []store.Use) Client {
 	prune(&record, r.moment())
 	return clientView(record, uses)
 }
 
-// closeView is view with the scopes that the client may have, and when it last got each.
+// closeView is what an operator sees of one client: with the scopes that it may have, and when it last got each.
 func (r *Registry) closeView(ctx context.Context, s store.Store, record store.Client) (Client, error) {
 	uses, err := s.Uses(ctx, record.ID)
 	if err != nil {

@@ -22,6 +22,9 @@ func (r *Registry) PlanDeclared(ctx context.Context, actor Actor, wish Declarati
 	if err != nil {
 		return DeclaredPlan{}, wrap(err)
 	}
+	if err := d.readUses(ctx, r.store); err != nil {
+		return DeclaredPlan{}, wrap(err)
+	}
 	plan := d.plan()
 	for i, change := range d.changes {
 		if plan.Changes[i].Impact, err = d.impact(ctx, r.store, change); err != nil {

@@ -29,6 +29,7 @@ type draft struct {
 	more          map[string]int          // how many more there are than are looked at
 	touched       map[string]bool         // IDs of the clients that change
 	pruned        []store.Client
+	uses          map[string][]store.Use // see readUses
 
 	problems problems
 	changes  []change

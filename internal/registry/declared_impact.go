@@ -25,9 +25,9 @@ func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]Declared
 	if c.was.ID == "" {
 		return nil, nil
 	}
-	uses, err := d.lateUses(ctx, s, c.was.ID)
-	if err != nil || len(uses) == 0 {
-		return nil, err
+	uses := d.lateUses(c.was.ID)
+	if len(uses) == 0 {
+		return nil, nil
 	}
 	var found []DeclaredImpact
 	for _, use := range uses {
@@ -62,10 +62,25 @@ func bounded(found []DeclaredImpact) []DeclaredImpact {
 	return found
 }
 
+// readUses reads what the clients used that a change may concern, all at once.
+func (d *draft) readUses(ctx context.Context, s store.Store) (err error) {
+	var ids []string
+	for _, c := range d.changes {
+		if c.was.ID != "" {
+			ids = append(ids, c.was.ID)
+		}
+	}
+	for _, holders := range d.holders {
+		ids = append(ids, holders...)
+	}
+	slices.Sort(ids)
+	d.uses, err = usesOf(ctx, s, slices.Compact(ids))
+	return err
+}
+
 // lateUses returns what a client used lately, in the order of the names.
-func (d *draft) lateUses(ctx context.Context, s store.Store, id string) ([]store.Use, error) {
-	uses, err := s.Uses(ctx, id)
-	return slices.DeleteFunc(uses, func(u store.Use) bool { return u.Last.Before(d.now.Add(-lately)) }), err
+func (d *draft) lateUses(id string) []store.Use {
+	return slices.DeleteFunc(slices.Clone(d.uses[id]), func(u store.Use) bool { return u.Last.Before(d.now.Add(-lately)) })
 }
 
 func newest(uses []store.Use) LastUse {
@@ -177,9 +192,9 @@ func (d *draft) roleImpact(ctx context.Context, s store.Store, c change) ([]Decl
 
 // lostWithRole returns what one client uses and would lose when a role becomes less.
 func (d *draft) lostWithRole(ctx context.Context, s store.Store, c change, id string) ([]DeclaredImpact, error) {
-	uses, err := d.lateUses(ctx, s, id)
-	if err != nil || len(uses) == 0 {
-		return nil, err
+	uses := d.lateUses(id)
+	if len(uses) == 0 {
+		return nil, nil
 	}
 	client, err := s.Clients().Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || client.Suspended {

@@ -22,27 +22,34 @@ type Expiry struct {
 func (r *Registry) Expiring(ctx context.Context, within time.Duration, tell func(Expiry)) error {
 	now := r.moment()
 	soon := func(expires time.Time) bool { return expires.After(now) && !expires.After(now.Add(within)) }
+	var ending []store.Client
+	var ids []string
 	err := each(ctx, r.store.Clients(), func(client store.Client) error {
+		if !client.Suspended && len(expiringOf(client, soon)) > 0 {
+			ending, ids = append(ending, client), append(ids, client.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return wrap(err)
+	}
+	uses, err := usesOf(ctx, r.store, ids)
+	if err != nil {
+		return wrap(err)
+	}
+	for _, client := range ending {
 		found := expiringOf(client, soon)
-		if len(found) == 0 || client.Suspended {
-			return nil
-		}
-		uses, err := r.store.Uses(ctx, client.ID)
-		if err != nil {
-			return err
-		}
 		for _, secret := range client.Secrets {
-			if !secret.Rotated.IsZero() && !stillUsed(&secret, uses, now) {
+			if !secret.Rotated.IsZero() && !stillUsed(&secret, uses[client.ID], now) {
 				delete(found, secret.ID)
 			}
 		}
 		for _, expiry := range found {
-			expiry.LastUse = lastUse(uses, expiry.ID, time.Time{})
+			expiry.LastUse = lastUse(uses[client.ID], expiry.ID, time.Time{})
 			tell(expiry)
 		}
-		return nil
-	})
-	return wrap(err)
+	}
+	return nil
 }
 
 // expiringOf returns the secrets and keys of a client that expire soon, by their IDs.
