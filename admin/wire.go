@@ -12,6 +12,8 @@ type (
 	ClientUpdate = wire.ClientUpdate
 	// A ClientKey is one of the public keys of a client.
 	ClientKey = wire.ClientKey
+	// A Limit is a ceiling that a credential has of its own: what is obtained with it stays below.
+	Limit = wire.Limit
 	// A KeyUse is the last use of something that the client, and not the registry, has.
 	KeyUse = wire.KeyUse
 	// A ScopeUse says when a client last got a scope that it may have.

@@ -154,6 +154,7 @@ type ClientMetadata struct {
 	ResourceServerFor       []string `json:"resource_server_for,omitempty" doc:"URIs of the resources whose APIs introspect tokens as this client"`
 	MultipleAudiences       bool     `json:"multiple_audiences,omitempty" doc:"Whether one token may name several resources"`
 	TokenTTLSeconds         int64    `json:"token_ttl_seconds,omitempty" doc:"Longest life of the client's tokens in seconds; 0 leaves it to the resource"`
+	Networks                []string `json:"networks,omitempty" doc:"Where the client may ask from, as CIDR, at most 64; when left out, from anywhere" example:"192.0.2.0/24"`
 
 	JWKS                        json.RawMessage `json:"jwks,omitempty" doc:"The client's public keys (RFC 7517), for private_key_jwt, or with x5c for self_signed_tls_client_auth; excludes jwks_uri"`
 	JWKSURI                     string          `json:"jwks_uri,omitempty" doc:"Where the client publishes its keys; excludes jwks" example:"https://client.example/jwks.json"`

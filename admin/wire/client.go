@@ -54,7 +54,15 @@ type ClientKey struct {
 	Created            time.Time `json:"created"`
 	NotBefore          time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out when it always has"`
 	Expires            time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
+	Limit              Limit     `json:"limit,omitzero" doc:"What it is good for at most; left out: what the client may have"`
 	LastUse
+}
+
+// A Limit is a ceiling that a credential has of its own: what is obtained with it stays below, whatever the client may have.
+type Limit struct {
+	TokenTTLSeconds int64    `json:"token_ttl_seconds,omitempty" doc:"Longest life in seconds of a token that is obtained with it; left out: as long as the client's" example:"120"`
+	Scopes          []string `json:"scopes,omitempty" doc:"The scopes that can be had with it, of those that the client may have; left out: all of them" example:"orders:read"`
+	Networks        []string `json:"networks,omitempty" doc:"Where it may be used from, as CIDR; left out: where the client may ask from" example:"192.0.2.0/24"`
 }
 
 // A KeyUse is the last use of something that the client, and not the registry, has.
@@ -84,4 +92,5 @@ type NewKey struct {
 	PEM       string          `json:"pem,omitempty" doc:"The public key, or a certificate, in PEM; excludes jwk"`
 	NotBefore time.Time       `json:"not_before,omitzero" doc:"When it begins to count; left out: at once"`
 	Expires   time.Time       `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
+	Limit     Limit           `json:"limit,omitzero" doc:"What it is good for at most; left out: what the client may have"`
 }

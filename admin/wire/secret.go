@@ -15,6 +15,7 @@ type SecretInfo struct {
 	NotBefore time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out when it always has"`
 	Expires   time.Time `json:"expires,omitzero" doc:"Left out when it does not expire"`
 	Rotated   time.Time `json:"rotated,omitzero" doc:"When a rotation put another in its place; left out for one that is current"`
+	Limit     Limit     `json:"limit,omitzero" doc:"What it is good for at most; left out: what the client may have"`
 	LastUse
 }
 
@@ -24,13 +25,16 @@ type SecretSettings struct {
 	Name      string    `json:"name,omitempty" doc:"What to call it, such as who gets it; no two of a client have the same" example:"eu-west"`
 	NotBefore time.Time `json:"not_before,omitzero" doc:"When it begins to count; left out: at once"`
 	Expires   time.Time `json:"expires,omitzero" doc:"When it stops counting; left out: never"`
+	Limit     Limit     `json:"limit,omitzero" doc:"What it is good for at most; left out: what the client may have"`
 }
 
 // A SecretRotation says how a client comes to its next secret.
 type SecretRotation struct {
-	Name    string    `json:"name,omitempty" doc:"What to call the new secret" example:"2027"`
-	Expires time.Time `json:"expires,omitzero" doc:"When the new secret stops counting; left out: never"`
-	Keep    *int64    `json:"keep_seconds,omitempty" doc:"How long the former secrets still count; left out: 24 hours. An end that one has already is never moved to later, nor to earlier while it is in use" minimum:"0" example:"86400"`
+	Name      string    `json:"name,omitempty" doc:"What to call the new secret" example:"2027"`
+	Expires   time.Time `json:"expires,omitzero" doc:"When the new secret stops counting; left out: never"`
+	Limit     Limit     `json:"limit,omitzero" doc:"What the new secret is good for at most; what is left out of it stays as the former ones have it, which must be the same for all of them"`
+	LiftLimit bool      `json:"lift_limit,omitempty" doc:"Whether the ceiling of the former secrets does not go over to the new one"`
+	Keep      *int64    `json:"keep_seconds,omitempty" doc:"How long the former secrets still count; left out: 24 hours. An end that one has already is never moved to later, nor to earlier while it is in use" minimum:"0" example:"86400"`
 }
 
 // A NewSecret is a secret that was made now, which is shown this once.

@@ -90,7 +90,7 @@ func stocked(t *testing.T) *bench {
 	if _, err := b.registry.CreateClient(ctx, system, oauth.ClientMetadata{ClientName: "billing"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.registry.AddClientKey(ctx, system, "billing", []byte(sparePublicKey), time.Time{}, time.Time{}); err != nil {
+	if _, err := b.registry.AddClientKey(ctx, system, "billing", []byte(sparePublicKey), registry.KeySettings{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.registry.AddSecret(ctx, system, "billing", registry.SecretSettings{}, ""); err != nil {

@@ -113,7 +113,7 @@ func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[wire.
 	if err != nil {
 		return nil, err
 	}
-	return answered(a.registry.AddClientKey(ctx, actor(ctx), in.Client, data, in.Body.NotBefore, in.Body.Expires))
+	return answered(a.registry.AddClientKey(ctx, actor(ctx), in.Client, data, registry.KeySettings{NotBefore: in.Body.NotBefore, Expires: in.Body.Expires, Limit: in.Body.Limit}))
 }
 
 func (a *api) revokeClientKey(ctx context.Context, in *ofClientKey) (*none, error) {

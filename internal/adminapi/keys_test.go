@@ -186,7 +186,7 @@ func TestCO12Keys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.registry.AddClientKey(t.Context(), registry.System("test"), registry.Operator, newJWK(t, "k"), time.Time{}, time.Time{}); err != nil {
+	if _, err := b.registry.AddClientKey(t.Context(), registry.System("test"), registry.Operator, newJWK(t, "k"), registry.KeySettings{}); err != nil {
 		t.Fatal(err)
 	}
 	token := b.sign(b.ring, claims(registrar.ID, "clients:write"))

@@ -42,7 +42,7 @@ func rotation(r SecretRotation) registry.SecretRotation {
 		// Past the longest that is allowed, and not so far that it comes round again.
 		keep = time.Duration(min(*r.Keep, 400*24*60*60)) * time.Second
 	}
-	return registry.SecretRotation{Name: r.Name, Expires: r.Expires, Keep: keep}
+	return registry.SecretRotation{Name: r.Name, Expires: r.Expires, Keep: keep, Limit: r.Limit, LiftLimit: r.LiftLimit}
 }
 
 func (a *api) revokeClientSecret(ctx context.Context, in *ofClientSecret) (*none, error) {

@@ -50,7 +50,7 @@ func TestCallerRotatesASecret(t *testing.T) {
 		t.Errorf("after a rotation that keeps nothing: %+v, %v", client.Secrets, err)
 	}
 	for _, secret := range client.Secrets {
-		if err := c.RevokeSecret(ctx, "billing", secret.ID, false); err != nil && secret != client.Secrets[len(client.Secrets)-1] {
+		if err := c.RevokeSecret(ctx, "billing", secret.ID, false); err != nil && secret.ID != client.Secrets[len(client.Secrets)-1].ID {
 			t.Error(err)
 		}
 	}

@@ -45,7 +45,7 @@ func calls(b *bench) map[string]struct {
 			return err
 		}},
 		"AddClientKey": {ClientsWrite, func(ctx context.Context, a Actor) error {
-			_, err := b.AddClientKey(ctx, a, "billing", publicJWK(newKey("ES256")), time.Time{}, time.Time{})
+			_, err := b.AddClientKey(ctx, a, "billing", publicJWK(newKey("ES256")), KeySettings{})
 			return err
 		}},
 		"RevokeClientKey": {ClientsWrite, func(ctx context.Context, a Actor) error { return b.RevokeClientKey(ctx, a, "billing", "spare") }},
@@ -130,7 +130,7 @@ func stocked(t *testing.T) *bench {
 	b.initialToken(nil)
 	spare := newKey("Ed25519")
 	spare.ID = "spare"
-	if _, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(spare), time.Time{}, time.Time{}); err != nil {
+	if _, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(spare), KeySettings{}); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -266,7 +266,7 @@ func describe(record *store.Client, m oauth.ClientMetadata) {
 	record.Name, record.GrantTypes = m.ClientName, m.GrantTypes
 	record.Grants, record.Roles, record.ResourceServerFor = toGrants(m.Grants), m.Roles, m.ResourceServerFor
 	record.MultipleAudiences = m.MultipleAudiences
-	record.TokenTTL = time.Duration(m.TokenTTLSeconds) * time.Second
+	record.TokenTTL, record.Networks = time.Duration(m.TokenTTLSeconds)*time.Second, m.Networks
 }
 
 func toGrants(grants []oauth.Grant) []store.Grant {

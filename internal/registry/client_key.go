@@ -21,14 +21,23 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// AddClientKey gives a client one more public key, a JWK or PEM (a public key or a certificate), which counts from
-// notBefore until expires; with the zero times at once and for good. A client that still authenticates with a secret may have keys, too: they count from when
-// its method changes.
-func (r *Registry) AddClientKey(ctx context.Context, actor Actor, nameOrID string, data []byte, notBefore, expires time.Time) (ClientKey, error) {
+// KeySettings are what an operator says about a further key. The zero value is one that counts at once and for good, for all
+// that the client may have.
+type KeySettings struct {
+	NotBefore, Expires time.Time
+	Limit              Limit
+}
+
+// AddClientKey gives a client one more public key, a JWK or PEM (a public key or a certificate). A client that still
+// authenticates with a secret may have keys, too: they count from when its method changes.
+func (r *Registry) AddClientKey(ctx context.Context, actor Actor, nameOrID string, data []byte, settings KeySettings) (ClientKey, error) {
 	var made store.ClientKey
 	_, err := r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
 		var err error
-		if made, err = newClientKey(record, data, notBefore.UTC().Truncate(time.Microsecond), expires.UTC().Truncate(time.Microsecond), tx.now); err != nil {
+		if made, err = newClientKey(record, data, settings, tx.now); err != nil {
+			return store.Event{}, err
+		}
+		if made.Limit, err = limitFor(ctx, tx, *record, settings.Limit); err != nil {
 			return store.Event{}, err
 		}
 		if err := mayAdd(record, made); err != nil {
@@ -43,7 +52,7 @@ func (r *Registry) AddClientKey(ctx context.Context, actor Actor, nameOrID strin
 	return keyOf(made, nil), nil
 }
 
-func newClientKey(record *store.Client, data []byte, notBefore, expires, now time.Time) (store.ClientKey, error) {
+func newClientKey(record *store.Client, data []byte, settings KeySettings, now time.Time) (store.ClientKey, error) {
 	jwk, err := asJWK(data)
 	if err != nil {
 		return store.ClientKey{}, invalid(Problem{"key", err.Error()})
@@ -52,9 +61,9 @@ func newClientKey(record *store.Client, data []byte, notBefore, expires, now tim
 	if err != nil {
 		return store.ClientKey{}, invalid(Problem{"key", err.Error()})
 	}
-	key.Created, key.NotBefore, key.Expires = now, notBefore, expires
+	key.Created, key.NotBefore, key.Expires = now, settings.NotBefore.UTC().Truncate(time.Microsecond), settings.Expires.UTC().Truncate(time.Microsecond)
 	var p problems
-	p.validity(notBefore, expires, now)
+	p.validity(key.NotBefore, key.Expires, now)
 	if record.SigningAlgorithm != "" && !sameAlgorithm(record.SigningAlgorithm, key.Algorithm) {
 		p.add("key", "is for %s, and the client signs with %s only", key.Algorithm, record.SigningAlgorithm)
 	}
@@ -203,6 +212,7 @@ func (p *problems) keySet(data []byte, record *store.Client, now time.Time) []st
 		return nil
 	}
 	var keys []store.ClientKey
+	limit, limitErr := inheritedLimit(limitsOfKeys(record.Keys))
 	for i, raw := range set.Keys {
 		field := at("jwks.keys", i)
 		key, err := parseClientKey(raw, record.SigningAlgorithm)
@@ -216,20 +226,27 @@ func (p *problems) keySet(data []byte, record *store.Client, now time.Time) []st
 		if record.AuthMethod == oauth.SelfSignedTLSClientAuth && !accepts(record, is(oauth.PrivateKeyJWT)) {
 			p.certificate(field, key, now)
 		}
-		keys = append(keys, asHeld(key, record.Keys, now))
+		key.Created, key.Limit = now, limit
+		if !asHeld(&key, record.Keys) && limitErr != nil {
+			p.add(field, "is new, and %v: add it with its own, writ client key add", limitErr)
+		}
+		keys = append(keys, key)
 	}
 	return keys
 }
 
-// asHeld gives a key the dates that it has if the client had it before.
-func asHeld(key store.ClientKey, held []store.ClientKey, now time.Time) store.ClientKey {
-	key.Created = now
+// asHeld gives a key the dates and the ceiling that it has if the client had it before, and reports whether it had. Its ceiling
+// stays by whatever name it comes again.
+func asHeld(key *store.ClientKey, held []store.ClientKey) (found bool) {
 	for _, old := range held {
-		if old.ID == key.ID && bytes.Equal(old.Public, key.Public) {
+		if !bytes.Equal(old.Public, key.Public) {
+			continue
+		}
+		if found, key.Limit = true, old.Limit; old.ID == key.ID {
 			key.Created, key.NotBefore, key.Expires = old.Created, old.NotBefore, old.Expires
 		}
 	}
-	return key
+	return found
 }
 
 // certificate checks the certificate that a key of self_signed_tls_client_auth must come with (RFC 8705, 2.2.2).

@@ -18,7 +18,7 @@ import (
 
 func (b *bench) addKey(t *testing.T, client string, data []byte) ClientKey {
 	t.Helper()
-	key, err := b.AddClientKey(t.Context(), System("test"), client, data, time.Time{}, time.Time{})
+	key, err := b.AddClientKey(t.Context(), System("test"), client, data, KeySettings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestAddClientKey(t *testing.T) {
 
 	expires := noon.Add(48 * time.Hour)
 	jwk := named(newKey("Ed25519"), "second")
-	key, err := b.AddClientKey(ctx, system, "billing", publicJWK(jwk), time.Time{}, expires)
+	key, err := b.AddClientKey(ctx, system, "billing", publicJWK(jwk), KeySettings{Expires: expires})
 	want := ClientKey{ID: "second", Algorithm: "Ed25519", Thumbprint: key.Thumbprint, Created: b.clock, Expires: expires}
 	if diff := cmp.Diff(want, key); err != nil || diff != "" || len(key.Thumbprint) != 43 {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -125,18 +125,18 @@ func TestAddClientKeyRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(b.events())
-			_, err := b.AddClientKey(ctx, system, "billing", test.data, time.Time{}, test.expires)
+			_, err := b.AddClientKey(ctx, system, "billing", test.data, KeySettings{Expires: test.expires})
 			if wantCode(t, err, test.code); err == nil || !strings.Contains(err.Error(), test.text) || len(b.events()) != before {
 				t.Errorf("got %v, want %s", err, test.text)
 			}
 		})
 	}
-	_, err = b.AddClientKey(ctx, system, "nobody", public, time.Time{}, time.Time{})
+	_, err = b.AddClientKey(ctx, system, "nobody", public, KeySettings{})
 	wantCode(t, err, NotFound)
 	for i := range jose.MaxJWKSKeys - 1 {
 		b.addKey(t, "billing", publicJWK(named(newKey("ES256"), fmt.Sprint(i))))
 	}
-	_, err = b.AddClientKey(ctx, system, "billing", public, time.Time{}, time.Time{})
+	_, err = b.AddClientKey(ctx, system, "billing", public, KeySettings{})
 	wantCode(t, err, Conflict)
 	if got := kids(b.look(t, "billing")); len(got) != jose.MaxJWKSKeys {
 		t.Errorf("%d keys", len(got))
@@ -147,7 +147,7 @@ func TestSelfSignedKeysComeWithCertificates(t *testing.T) {
 	b := withOrders(t)
 	first := certified(t, "first", noon.Add(time.Hour))
 	b.client(oauth.ClientMetadata{ClientName: "billing", TokenEndpointAuthMethod: oauth.SelfSignedTLSClientAuth, JWKS: set(publicJWK(first))})
-	_, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(newKey("ES256")), time.Time{}, time.Time{})
+	_, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(newKey("ES256")), KeySettings{})
 	if got := fields(t, err); !slices.Equal(got, []string{"key"}) {
 		t.Errorf("problems with %v", got)
 	}
@@ -196,7 +196,7 @@ func TestRevokeClientKey(t *testing.T) {
 
 func (b *bench) addKeyUntil(t *testing.T, client string, key jose.Key, expires time.Time) {
 	t.Helper()
-	if _, err := b.AddClientKey(t.Context(), System("test"), client, publicJWK(key), time.Time{}, expires); err != nil {
+	if _, err := b.AddClientKey(t.Context(), System("test"), client, publicJWK(key), KeySettings{Expires: expires}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -317,11 +317,11 @@ func TestKeyThatBeginsLater(t *testing.T) {
 	first := publicJWK(named(newKey("ES256"), "first"))
 	made := b.client(oauth.ClientMetadata{ClientName: "billing", TokenEndpointAuthMethod: oauth.PrivateKeyJWT, JWKS: set(first)})
 	next := publicJWK(named(newKey("ES256"), "next"))
-	_, err := b.AddClientKey(ctx, system, "billing", next, begins, begins)
+	_, err := b.AddClientKey(ctx, system, "billing", next, KeySettings{NotBefore: begins, Expires: begins})
 	if got := fields(t, err); !slices.Equal(got, []string{"not_before"}) {
 		t.Errorf("one that never counts: %v", err)
 	}
-	key, err := b.AddClientKey(ctx, system, "billing", next, begins, time.Time{})
+	key, err := b.AddClientKey(ctx, system, "billing", next, KeySettings{NotBefore: begins})
 	if err != nil || !key.NotBefore.Equal(begins) || !b.record(made.ID).Keys[1].NotBefore.Equal(begins) {
 		t.Fatalf("got %+v, %v", key, err)
 	}

@@ -31,7 +31,7 @@ func metadataOf(record store.Client) oauth.ClientMetadata {
 	m := oauth.ClientMetadata{
 		ClientName: record.Name, TokenEndpointAuthMethod: record.AuthMethod, GrantTypes: record.GrantTypes,
 		Grants: fromGrants(record.Grants), Roles: record.Roles, ResourceServerFor: record.ResourceServerFor,
-		MultipleAudiences: record.MultipleAudiences, TokenTTLSeconds: int64(record.TokenTTL / time.Second),
+		MultipleAudiences: record.MultipleAudiences, TokenTTLSeconds: int64(record.TokenTTL / time.Second), Networks: record.Networks,
 		JWKSURI: record.JWKSURI, TokenEndpointAuthSigningAlg: record.SigningAlgorithm,
 		TLSClientCertificateBoundAccessTokens: record.CertificateBound, DPoPBoundAccessTokens: record.DPoPBound,
 	}
@@ -151,14 +151,14 @@ func clientView(record store.Client, uses []store.Use) Client {
 func secretInfo(record store.Secret, uses []store.Use) SecretInfo {
 	return SecretInfo{
 		ID: record.ID, Name: record.Name, Created: record.Created, NotBefore: record.NotBefore, Expires: record.Expires,
-		Rotated: record.Rotated, LastUse: lastUse(uses, record.ID, record.Created),
+		Rotated: record.Rotated, Limit: limitView(record.Limit), LastUse: lastUse(uses, record.ID, record.Created),
 	}
 }
 
 func keyOf(record store.ClientKey, uses []store.Use) ClientKey {
 	key := ClientKey{
 		ID: record.ID, Algorithm: record.Algorithm, Thumbprint: thumbprint(record), Created: record.Created,
-		NotBefore: record.NotBefore, Expires: record.Expires,
+		NotBefore: record.NotBefore, Expires: record.Expires, Limit: limitView(record.Limit),
 		LastUse: lastUse(uses, record.ID, record.Created),
 	}
 	if certificate, err := x509.ParseCertificate(record.Certificate); err == nil {

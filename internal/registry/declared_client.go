@@ -164,7 +164,11 @@ func (d *draft) secret(p *problems, record *store.Client, wish DeclaredClient) (
 	if len(secrets) >= maxSecrets {
 		p.add("secret", "the client has %d secrets, which is the most: revoke one first", len(secrets))
 	}
-	record.Secrets = append(secrets, store.Secret{ID: newSecretID(), Hash: hash, Created: d.now})
+	limit, err := inheritedLimit(limitsOfSecrets(record.Secrets))
+	if err != nil {
+		p.add("secret", "is new, and the client's secrets have different ceilings: add it by itself, writ client secret add %s", oauth.SafeText(wish.ClientName))
+	}
+	record.Secrets = append(secrets, store.Secret{ID: newSecretID(), Hash: hash, Created: d.now, Limit: limit})
 	return "a new one"
 }
 

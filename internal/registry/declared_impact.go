@@ -37,6 +37,9 @@ func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]Declared
 			})
 		}
 	}
+	if c.Action == "change" {
+		found = append(found, leftOut(c, uses)...)
+	}
 	if less := lessThan(c.Fields, !recordsScopes(uses)); less != "" && c.Action == "change" {
 		found = append(found, DeclaredImpact{Client: c.was.Name, Text: less, LastUse: newest(uses)})
 	}
@@ -86,6 +89,20 @@ func (d *draft) lateUses(id string) []store.Use {
 func newest(uses []store.Use) LastUse {
 	use := slices.MaxFunc(uses, func(a, b store.Use) int { return a.Last.Compare(b.Last) })
 	return LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}
+}
+
+// leftOut names the addresses that a client was used from, and could be used from no more.
+func leftOut(c change, uses []store.Use) []DeclaredImpact {
+	var found []DeclaredImpact
+	seen := map[string]bool{}
+	for _, use := range uses {
+		if seen[use.Remote] || !inNetworks(c.was.Networks, use.Remote) || inNetworks(c.is.Networks, use.Remote) {
+			continue
+		}
+		seen[use.Remote] = true
+		found = append(found, DeclaredImpact{Client: c.was.Name, Text: "is refused from " + use.Remote + ", which is not in its networks", LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}})
+	}
+	return found
 }
 
 // fate says what becomes of a credential that works now; "" if nothing.

@@ -351,7 +351,7 @@ func TestJWKSURI(t *testing.T) {
 	if record := b.record(made.ID); record.JWKSURI != "https://keys.example.com:8443/jwks" || record.Keys != nil {
 		t.Errorf("stored %+v", record)
 	}
-	_, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(newKey("ES256")), time.Time{}, time.Time{})
+	_, err := b.AddClientKey(t.Context(), System("test"), "billing", publicJWK(newKey("ES256")), KeySettings{})
 	wantCode(t, err, Conflict)
 }
 

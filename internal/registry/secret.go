@@ -16,9 +16,11 @@ const DefaultKeep = 24 * time.Hour
 
 // A SecretRotation says how a client comes to its next secret.
 type SecretRotation struct {
-	Name    string
-	Expires time.Time     // of the new one; zero: never
-	Keep    time.Duration // how long the former ones still count
+	Name      string
+	Expires   time.Time     // of the new one; zero: never
+	Keep      time.Duration // how long the former ones still count
+	Limit     Limit         // of the new one; what is left out of it stays as the former ones have it
+	LiftLimit bool          // the ceiling of the former ones does not go over
 }
 
 // AddSecret gives a client one more secret, beside those that it has. A client that authenticates with a key may have one as
@@ -26,12 +28,17 @@ type SecretRotation struct {
 func (r *Registry) AddSecret(ctx context.Context, actor Actor, nameOrID string, settings SecretSettings, request string) (NewSecret, error) {
 	once := r.once("add", actor, request)
 	return r.giveSecret(ctx, actor, nameOrID, once, "client.secret_added", func(tx transaction, record *store.Client) (store.Secret, error) {
-		return newSecretRecord(record, settings, tx.now)
+		made, err := newSecretRecord(record, settings, tx.now)
+		if err != nil {
+			return made, err
+		}
+		made.Limit, err = limitFor(ctx, tx, *record, settings.Limit)
+		return made, err
 	})
 }
 
 // RotateSecret gives a client a new secret, and those that it has an end, Keep from now. An end that a secret has is never
-// moved to later. Nor does a further rotation move one to earlier while the secret is still in use: see stillUsed.
+// moved to later. The ceiling of the former ones goes over to the new one, but for what the rotation says instead. Nor does a further rotation move one to earlier while the secret is still in use: see stillUsed.
 func (r *Registry) RotateSecret(ctx context.Context, actor Actor, nameOrID string, rotation SecretRotation, request string) (NewSecret, error) {
 	once := r.once("rotate", actor, request)
 	return r.giveSecret(ctx, actor, nameOrID, once, "client.secret_rotated", func(tx transaction, record *store.Client) (store.Secret, error) {
@@ -43,6 +50,9 @@ func (r *Registry) RotateSecret(ctx context.Context, actor Actor, nameOrID strin
 		}
 		made, err := newSecretRecord(record, SecretSettings{Name: rotation.Name, Expires: rotation.Expires}, tx.now)
 		if err != nil {
+			return store.Secret{}, err
+		}
+		if made.Limit, err = rotatedLimit(ctx, tx, record, rotation); err != nil {
 			return store.Secret{}, err
 		}
 		uses, err := tx.Uses(ctx, record.ID)

@@ -35,7 +35,7 @@ type known struct {
 }
 
 // withDefaults fills in what RFC 7591, 2 lets a client leave out. A client of Writ has no use for the RFC's other default,
-// the authorization code grant.
+// the authorization code grant. What can be written in several ways is from here on written as it is kept.
 func withDefaults(m oauth.ClientMetadata) oauth.ClientMetadata {
 	if m.TokenEndpointAuthMethod == "" {
 		m.TokenEndpointAuthMethod = oauth.ClientSecretBasic
@@ -43,6 +43,7 @@ func withDefaults(m oauth.ClientMetadata) oauth.ClientMetadata {
 	if len(m.GrantTypes) == 0 {
 		m.GrantTypes = []string{oauth.ClientCredentials}
 	}
+	m.Networks = plainNetworks(m.Networks)
 	return m
 }
 
@@ -113,6 +114,7 @@ func validateClient(m oauth.ClientMetadata, registered known) problems {
 		}
 	}
 	p.ttl("token_ttl_seconds", m.TokenTTLSeconds)
+	p.networks("networks", m.Networks)
 	return p
 }
 

@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
@@ -112,7 +111,7 @@ func refusedKey(t *testing.T, operators *registry.Registry) string {
 	if _, err := operators.CreateClient(t.Context(), registry.System("test"), metadata); !errors.Is(err, registry.Invalid) {
 		t.Fatalf("RG-06 a private key: got %v, want a refusal", err)
 	}
-	if _, err := operators.AddClientKey(t.Context(), registry.System("test"), "billing", private, time.Time{}, time.Time{}); !errors.Is(err, registry.Invalid) {
+	if _, err := operators.AddClientKey(t.Context(), registry.System("test"), "billing", private, registry.KeySettings{}); !errors.Is(err, registry.Invalid) {
 		t.Fatalf("RG-06 a private key: got %v, want a refusal", err)
 	}
 	return string(private)
