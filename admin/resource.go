@@ -29,6 +29,12 @@ func (a *API) Resources(ctx context.Context) iter.Seq2[Resource, error] {
 	return pages[Resource](ctx, a, "/resources", nil)
 }
 
+// UpdateResource replaces what is registered about a resource, all but its URI. A scope that a client or a role has cannot be
+// taken away.
+func (a *API) UpdateResource(ctx context.Context, settings ResourceSettings, options ...Option) (Resource, error) {
+	return a.resource(ctx, http.MethodPut, "/resources/"+wire.ResourceID(settings.URI), settings, options)
+}
+
 // DeleteResource removes a resource that no grant and no role names.
 func (a *API) DeleteResource(ctx context.Context, uri string, options ...Option) error {
 	return a.order(ctx, http.MethodDelete, "/resources/"+wire.ResourceID(uri), nil, options)

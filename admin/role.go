@@ -27,6 +27,11 @@ func (a *API) Roles(ctx context.Context) iter.Seq2[Role, error] {
 	return pages[Role](ctx, a, "/roles", nil)
 }
 
+// UpdateRole replaces what is registered about a role, all but its name. What it says no more, its clients cannot get any more.
+func (a *API) UpdateRole(ctx context.Context, settings RoleSettings, options ...Option) (Role, error) {
+	return a.role(ctx, http.MethodPut, "/roles/"+segment(settings.Name), settings, options)
+}
+
 // DeleteRole removes a role that no client has.
 func (a *API) DeleteRole(ctx context.Context, name string, options ...Option) error {
 	return a.order(ctx, http.MethodDelete, "/roles/"+segment(name), nil, options)

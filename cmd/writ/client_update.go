@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -35,7 +34,7 @@ when each was last used. Without it the one before ends at once. Later it moves 
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().NFlag() == 0 {
-			return advise(usageError{errors.New("it is not said what to change")}, "see: "+cmd.CommandPath()+" --help")
+			return errNothingToChange(cmd)
 		}
 		if keep < 0 {
 			return usageError{fmt.Errorf("--keep-former %v: take 0 or more", keep)}
@@ -62,7 +61,7 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		case cmd.Flags().Changed("keep-former") && !changed:
 			update.KeepFormerUntil = time.Unix(1, 0) // over: it ends now
 		}
-		client, err = api.UpdateClient(cmd.Context(), args[0], update)
+		client, err = api.UpdateClient(cmd.Context(), client.ID, update, admin.IfMatch(client.ETag))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/writ-auth/writ/admin"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -166,6 +168,9 @@ func adviceFor(err error) string {
 	}
 	if errors.Is(err, oauth.InvalidClient) {
 		return "name another operator's credential with --operator FILE, or make a new one, with the server stopped: writ init --new-operator"
+	}
+	if problem, refused := errors.AsType[*admin.Problem](err); refused && problem.Status == http.StatusPreconditionFailed {
+		return "somebody changed it at the same time, and nothing of theirs was undone: look at it, and run the command again"
 	}
 	if _, refused := refusedAt(err); refused {
 		return "is the server running? start it in this directory: writ dev, or writ serve"

@@ -22,7 +22,7 @@ func newResource() *cobra.Command {
 	}
 	var as operatorFlag
 	as.flags(cmd)
-	cmd.AddCommand(newResourceCreate(&as), newResourceList(&as), newResourceShow(&as), newResourceDelete(&as))
+	cmd.AddCommand(newResourceCreate(&as), newResourceList(&as), newResourceShow(&as), newResourceUpdate(&as), newResourceDelete(&as))
 	return cmd
 }
 

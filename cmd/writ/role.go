@@ -21,7 +21,7 @@ func newRole() *cobra.Command {
 	}
 	var as operatorFlag
 	as.flags(cmd)
-	cmd.AddCommand(newRoleCreate(&as), newRoleList(&as), newRoleShow(&as), newRoleDelete(&as))
+	cmd.AddCommand(newRoleCreate(&as), newRoleList(&as), newRoleShow(&as), newRoleUpdate(&as), newRoleDelete(&as))
 	return cmd
 }
 
@@ -115,11 +115,7 @@ func newRoleShow(as *operatorFlag) *cobra.Command {
 		if *asJSON {
 			return writeJSON(cmd.OutOrStdout(), role)
 		}
-		fields := []string{"name", role.Name, "description", role.Description}
-		for _, grant := range role.Grants {
-			fields = append(fields, "may", strings.Join(grant.Scopes, " ")+" at "+grant.Resource)
-		}
-		return writeFields(cmd.OutOrStdout(), fields...)
+		return showRole(cmd.OutOrStdout(), role)
 	}
 	return cmd
 }

@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/internal/registry"
@@ -49,31 +50,72 @@ func paged[T any](items []T, next string, err error) (*answer[wire.Page[T]], err
 // sent is a request with a body.
 type sent[T any] struct{ Body T }
 
-type ofClient struct {
+// OfClient and the like, which are parts of requests, are exported because huma looks into no other embedded struct.
+type OfClient struct {
 	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
+}
+
+type clientSeen struct {
+	OfClient
+	UnlessMatching
+}
+
+type ClientChange struct {
+	OfClient
+	WhenMatching
 }
 
 type clientUpdate struct {
-	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Body   wire.ClientUpdate
+	ClientChange
+	Body wire.ClientUpdate
 }
 
 type ofClientKey struct {
-	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Key    string `path:"key" doc:"The key's ID or its thumbprint"`
+	ClientChange
+	Key string `path:"key" doc:"The key's ID or its thumbprint"`
 }
 
 type newClientKey struct {
-	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Body   wire.NewKey
+	ClientChange
+	Body wire.NewKey
 }
 
-type ofResource struct {
+type OfResource struct {
 	ID string `path:"id" doc:"The base64url of the resource's URI" example:"aHR0cHM6Ly9hcGkuZXhhbXBsZS5jb20"`
 }
 
-type ofRole struct {
+type resourceSeen struct {
+	OfResource
+	UnlessMatching
+}
+
+type ResourceChange struct {
+	OfResource
+	WhenMatching
+}
+
+type resourceUpdate struct {
+	ResourceChange
+	Body wire.ResourceSettings
+}
+
+type OfRole struct {
 	Name string `path:"name" doc:"The role's name" example:"orders-reader"`
+}
+
+type roleSeen struct {
+	OfRole
+	UnlessMatching
+}
+
+type RoleChange struct {
+	OfRole
+	WhenMatching
+}
+
+type roleUpdate struct {
+	RoleChange
+	Body wire.RoleSettings
 }
 
 type ofKey struct {
@@ -84,28 +126,33 @@ func (a *api) listClients(ctx context.Context, in *listed) (*answer[wire.Page[wi
 	return paged(a.registry.Clients(ctx, actor(ctx), in.After, in.Limit))
 }
 
-func (a *api) createClient(ctx context.Context, in *sent[oauth.ClientMetadata]) (*answer[wire.Registered], error) {
-	return answered(a.registry.CreateClient(ctx, actor(ctx), in.Body))
+func (a *api) createClient(ctx context.Context, in *sent[oauth.ClientMetadata]) (*tagged[wire.Registered], error) {
+	made, err := a.registry.CreateClient(ctx, actor(ctx), in.Body)
+	return withTag(made, made.ETag, http.StatusCreated, err)
 }
 
-func (a *api) client(ctx context.Context, in *ofClient) (*answer[wire.Client], error) {
-	return answered(a.registry.Client(ctx, actor(ctx), in.Client))
+func (a *api) client(ctx context.Context, in *clientSeen) (*tagged[wire.Client], error) {
+	client, err := a.registry.Client(ctx, actor(ctx), in.Client)
+	return withTag(client, client.ETag, in.seen(client.ETag), err)
 }
 
-func (a *api) updateClient(ctx context.Context, in *clientUpdate) (*answer[wire.Client], error) {
-	return answered(a.registry.UpdateClient(ctx, actor(ctx), in.Client, in.Body))
+func (a *api) updateClient(ctx context.Context, in *clientUpdate) (*tagged[wire.Client], error) {
+	client, err := in.in(a.registry).UpdateClient(ctx, actor(ctx), in.Client, in.Body)
+	return withTag(client, client.ETag, http.StatusOK, err)
 }
 
-func (a *api) deleteClient(ctx context.Context, in *ofClient) (*none, error) {
-	return done(a.registry.DeleteClient(ctx, actor(ctx), in.Client))
+func (a *api) deleteClient(ctx context.Context, in *ClientChange) (*none, error) {
+	return done(in.in(a.registry).DeleteClient(ctx, actor(ctx), in.Client))
 }
 
-func (a *api) suspendClient(ctx context.Context, in *ofClient) (*answer[wire.Client], error) {
-	return answered(a.registry.SuspendClient(ctx, actor(ctx), in.Client))
+func (a *api) suspendClient(ctx context.Context, in *ClientChange) (*tagged[wire.Client], error) {
+	client, err := in.in(a.registry).SuspendClient(ctx, actor(ctx), in.Client)
+	return withTag(client, client.ETag, http.StatusOK, err)
 }
 
-func (a *api) resumeClient(ctx context.Context, in *ofClient) (*answer[wire.Client], error) {
-	return answered(a.registry.ResumeClient(ctx, actor(ctx), in.Client))
+func (a *api) resumeClient(ctx context.Context, in *ClientChange) (*tagged[wire.Client], error) {
+	client, err := in.in(a.registry).ResumeClient(ctx, actor(ctx), in.Client)
+	return withTag(client, client.ETag, http.StatusOK, err)
 }
 
 func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[wire.ClientKey], error) {
@@ -113,11 +160,11 @@ func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[wire.
 	if err != nil {
 		return nil, err
 	}
-	return answered(a.registry.AddClientKey(ctx, actor(ctx), in.Client, data, registry.KeySettings{NotBefore: in.Body.NotBefore, Expires: in.Body.Expires, Limit: in.Body.Limit}))
+	return answered(in.in(a.registry).AddClientKey(ctx, actor(ctx), in.Client, data, registry.KeySettings{NotBefore: in.Body.NotBefore, Expires: in.Body.Expires, Limit: in.Body.Limit}))
 }
 
 func (a *api) revokeClientKey(ctx context.Context, in *ofClientKey) (*none, error) {
-	return done(a.registry.RevokeClientKey(ctx, actor(ctx), in.Client, in.Key))
+	return done(in.in(a.registry).RevokeClientKey(ctx, actor(ctx), in.Client, in.Key))
 }
 
 func (a *api) listResources(ctx context.Context, in *listed) (*answer[wire.Page[wire.Resource]], error) {
@@ -137,40 +184,58 @@ func (a *api) listResources(ctx context.Context, in *listed) (*answer[wire.Page[
 	return paged(found, next, err)
 }
 
-func (a *api) createResource(ctx context.Context, in *sent[wire.ResourceSettings]) (*answer[wire.Resource], error) {
-	return answered(a.registry.CreateResource(ctx, actor(ctx), in.Body))
+func (a *api) createResource(ctx context.Context, in *sent[wire.ResourceSettings]) (*tagged[wire.Resource], error) {
+	made, err := a.registry.CreateResource(ctx, actor(ctx), in.Body)
+	return withTag(made, made.ETag, http.StatusCreated, err)
 }
 
-func (a *api) resource(ctx context.Context, in *ofResource) (*answer[wire.Resource], error) {
+func (a *api) resource(ctx context.Context, in *resourceSeen) (*tagged[wire.Resource], error) {
 	uri, ok := wire.ResourceURI(in.ID)
 	if !ok {
 		return nil, errNoResource
 	}
-	return answered(a.registry.Resource(ctx, actor(ctx), uri))
+	found, err := a.registry.Resource(ctx, actor(ctx), uri)
+	return withTag(found, found.ETag, in.seen(found.ETag), err)
 }
 
-func (a *api) deleteResource(ctx context.Context, in *ofResource) (*none, error) {
+func (a *api) updateResource(ctx context.Context, in *resourceUpdate) (*tagged[wire.Resource], error) {
 	uri, ok := wire.ResourceURI(in.ID)
 	if !ok {
 		return nil, errNoResource
 	}
-	return done(a.registry.DeleteResource(ctx, actor(ctx), uri))
+	updated, err := in.in(a.registry).UpdateResource(ctx, actor(ctx), uri, in.Body)
+	return withTag(updated, updated.ETag, http.StatusOK, err)
+}
+
+func (a *api) deleteResource(ctx context.Context, in *ResourceChange) (*none, error) {
+	uri, ok := wire.ResourceURI(in.ID)
+	if !ok {
+		return nil, errNoResource
+	}
+	return done(in.in(a.registry).DeleteResource(ctx, actor(ctx), uri))
 }
 
 func (a *api) listRoles(ctx context.Context, in *listed) (*answer[wire.Page[wire.Role]], error) {
 	return paged(a.registry.Roles(ctx, actor(ctx), in.After, in.Limit))
 }
 
-func (a *api) createRole(ctx context.Context, in *sent[wire.RoleSettings]) (*answer[wire.Role], error) {
-	return answered(a.registry.CreateRole(ctx, actor(ctx), in.Body))
+func (a *api) createRole(ctx context.Context, in *sent[wire.RoleSettings]) (*tagged[wire.Role], error) {
+	made, err := a.registry.CreateRole(ctx, actor(ctx), in.Body)
+	return withTag(made, made.ETag, http.StatusCreated, err)
 }
 
-func (a *api) role(ctx context.Context, in *ofRole) (*answer[wire.Role], error) {
-	return answered(a.registry.Role(ctx, actor(ctx), in.Name))
+func (a *api) role(ctx context.Context, in *roleSeen) (*tagged[wire.Role], error) {
+	role, err := a.registry.Role(ctx, actor(ctx), in.Name)
+	return withTag(role, role.ETag, in.seen(role.ETag), err)
 }
 
-func (a *api) deleteRole(ctx context.Context, in *ofRole) (*none, error) {
-	return done(a.registry.DeleteRole(ctx, actor(ctx), in.Name))
+func (a *api) updateRole(ctx context.Context, in *roleUpdate) (*tagged[wire.Role], error) {
+	updated, err := in.in(a.registry).UpdateRole(ctx, actor(ctx), in.Name, in.Body)
+	return withTag(updated, updated.ETag, http.StatusOK, err)
+}
+
+func (a *api) deleteRole(ctx context.Context, in *RoleChange) (*none, error) {
+	return done(in.in(a.registry).DeleteRole(ctx, actor(ctx), in.Name))
 }
 
 func (a *api) listKeys(ctx context.Context, _ *struct{}) (*answer[wire.Page[wire.Key]], error) {

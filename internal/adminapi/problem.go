@@ -74,6 +74,7 @@ var statuses = map[registry.Code]int{
 	registry.Invalid:      http.StatusBadRequest,
 	registry.NotFound:     http.StatusNotFound,
 	registry.Conflict:     http.StatusConflict,
+	registry.Changed:      http.StatusPreconditionFailed,
 	registry.Forbidden:    http.StatusForbidden,
 	registry.Unauthorized: http.StatusUnauthorized,
 }

@@ -12,28 +12,28 @@ const idempotencyKey = "Idempotency-Key"
 
 type newSecret struct {
 	Request string `header:"Idempotency-Key" doc:"A text of the caller's choice that no other request has. When the request is sent again with it, by the same caller, the answer is that of the first: the same secret" maxLength:"255"`
-	Client  string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Body    SecretSettings
+	ClientChange
+	Body SecretSettings
 }
 
 type secretRotation struct {
 	Request string `header:"Idempotency-Key" doc:"A text of the caller's choice that no other request has. When the request is sent again with it, by the same caller, the answer is that of the first: the same secret" maxLength:"255"`
-	Client  string `path:"client" doc:"The client's ID or name" example:"billing"`
-	Body    SecretRotation
+	ClientChange
+	Body SecretRotation
 }
 
 type ofClientSecret struct {
-	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
+	ClientChange
 	Secret string `path:"secret" doc:"The secret's ID"`
 	Force  bool   `query:"force" doc:"Also if it is the last one that the client can authenticate with"`
 }
 
 func (a *api) addClientSecret(ctx context.Context, in *newSecret) (*answer[NewSecret], error) {
-	return answered(a.registry.AddSecret(ctx, actor(ctx), in.Client, in.Body, in.Request))
+	return answered(in.in(a.registry).AddSecret(ctx, actor(ctx), in.Client, in.Body, in.Request))
 }
 
 func (a *api) rotateClientSecret(ctx context.Context, in *secretRotation) (*answer[NewSecret], error) {
-	return answered(a.registry.RotateSecret(ctx, actor(ctx), in.Client, rotation(in.Body), in.Request))
+	return answered(in.in(a.registry).RotateSecret(ctx, actor(ctx), in.Client, rotation(in.Body), in.Request))
 }
 
 func rotation(r SecretRotation) registry.SecretRotation {
@@ -46,5 +46,5 @@ func rotation(r SecretRotation) registry.SecretRotation {
 }
 
 func (a *api) revokeClientSecret(ctx context.Context, in *ofClientSecret) (*none, error) {
-	return done(a.registry.RevokeSecret(ctx, actor(ctx), in.Client, in.Secret, in.Force))
+	return done(in.in(a.registry).RevokeSecret(ctx, actor(ctx), in.Client, in.Secret, in.Force))
 }

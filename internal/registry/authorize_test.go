@@ -95,11 +95,20 @@ func calls(b *bench) map[string]struct {
 			_, err := b.CreateResource(ctx, a, ResourceSettings{URI: "urn:example:" + randomText(8), Algorithm: "Ed25519"})
 			return err
 		}},
+		"UpdateResource": {ResourcesWrite, func(ctx context.Context, a Actor) error {
+			settings := ResourceSettings{URI: orders, Scopes: []Scope{{Name: "orders:read"}, {Name: "orders:write"}}}
+			_, err := b.UpdateResource(ctx, a, orders, settings)
+			return err
+		}},
 		"DeleteResource": {ResourcesWrite, func(ctx context.Context, a Actor) error { return b.DeleteResource(ctx, a, orders) }},
 		"Role":           {RolesRead, func(ctx context.Context, a Actor) error { _, err := b.Role(ctx, a, "reader"); return err }},
 		"Roles":          {RolesRead, func(ctx context.Context, a Actor) error { _, _, err := b.Roles(ctx, a, "", 0); return err }},
 		"CreateRole": {RolesWrite, func(ctx context.Context, a Actor) error {
 			_, err := b.CreateRole(ctx, a, RoleSettings{Name: "r-" + randomText(8)})
+			return err
+		}},
+		"UpdateRole": {RolesWrite, func(ctx context.Context, a Actor) error {
+			_, err := b.UpdateRole(ctx, a, "reader", RoleSettings{Name: "reader"})
 			return err
 		}},
 		"DeleteRole": {RolesWrite, func(ctx context.Context, a Actor) error { return b.DeleteRole(ctx, a, "reader") }},

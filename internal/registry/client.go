@@ -162,6 +162,11 @@ func (r *Registry) DeleteClient(ctx context.Context, actor Actor, nameOrID strin
 		if err != nil {
 			return store.Event{}, err
 		}
+		pruned := record
+		prune(&pruned, tx.now)
+		if err := r.unchanged("client", record.Name, clientETag(pruned)); err != nil {
+			return store.Event{}, err
+		}
 		event := store.Event{Action: "client.deleted", Object: record.ID, Detail: detail(settingsOf(record))}
 		return event, deleteClient(ctx, tx, record.ID)
 	})
@@ -210,11 +215,15 @@ func (r *Registry) changeClient(ctx context.Context, actor Actor, nameOrID strin
 			return store.Event{}, err
 		}
 		prune(&record, tx.now)
+		etag := clientETag(record)
 		event, err := edit(tx, &record)
 		if err != nil {
 			return store.Event{}, err
 		}
 		if event.Action != "" {
+			if err := r.unchanged("client", record.Name, etag); err != nil {
+				return store.Event{}, err
+			}
 			event.Object, record.Updated = record.ID, tx.now
 			if err := tx.Clients().Put(ctx, record); err != nil {
 				return store.Event{}, err

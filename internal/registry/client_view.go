@@ -103,6 +103,11 @@ func usesOf(ctx context.Context, s store.Store, ids []string) (map[string][]stor
 	return of, nil
 }
 
+func (r *Registry) etag(record store.Client) string {
+	prune(&record, r.moment())
+	return clientETag(record)
+}
+
 // viewWith is views of one client, whose uses are known.
 func (r *Registry) viewWith(record store.Client, uses []store.Use) Client {
 	prune(&record, r.moment())
@@ -116,6 +121,7 @@ func (r *Registry) closeView(ctx context.Context, s store.Store, record store.Cl
 		return Client{}, err
 	}
 	client := r.viewWith(record, uses)
+	client.ETag = r.etag(record)
 	client.ScopeUses, err = scopeUses(ctx, s, record, uses)
 	return client, err
 }

@@ -16,6 +16,7 @@ const (
 	Invalid      Code = "invalid"      // what was asked for cannot be; Problems has the fields
 	NotFound     Code = "not found"    // what it was asked about does not exist
 	Conflict     Code = "conflict"     // it is not possible as things are now
+	Changed      Code = "changed"      // it is not what the actor thinks that it is, see If
 	Forbidden    Code = "forbidden"    // the actor may not
 	Unauthorized Code = "unauthorized" // the actor's token counts no more
 )

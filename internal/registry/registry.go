@@ -51,6 +51,8 @@ type Registry struct {
 	registrable      []string
 	vouchers         []Voucher
 	requireStatement bool
+
+	etags []string // see If
 }
 
 // New returns a Registry.

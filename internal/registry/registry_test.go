@@ -263,7 +263,7 @@ func TestUpdateClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := made.Client
-	want.Grants, want.Updated = grants, b.clock
+	want.Grants, want.Updated, want.ETag = grants, b.clock, got.ETag
 	want.ScopeUses = []ScopeUse{{Resource: orders, Scope: "orders:read"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -339,7 +339,7 @@ func TestResources(t *testing.T) {
 			URI: orders, Scopes: []Scope{{Name: "orders:read"}, {Name: "orders:write"}}, Format: "jwt", Algorithm: "ES256",
 			TokenTTLSeconds: 300,
 		},
-		Created: noon, Updated: noon,
+		Created: noon, Updated: noon, ETag: got.ETag,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -104,14 +104,13 @@ func (r *Registry) DeleteResource(ctx context.Context, actor Actor, uri string) 
 		if uri == r.admin {
 			return store.Event{}, conflict("the admin API's own resource cannot be deleted")
 		}
+		if _, err := r.ownResource(ctx, tx, uri); err != nil {
+			return store.Event{}, err
+		}
 		if err := unusedResource(ctx, tx, uri); err != nil {
 			return store.Event{}, err
 		}
-		err := tx.Resources().Delete(ctx, uri)
-		if errors.Is(err, store.ErrNotFound) {
-			err = notFound("resource", uri)
-		}
-		return store.Event{Action: "resource.deleted", Object: uri}, err
+		return store.Event{Action: "resource.deleted", Object: uri}, tx.Resources().Delete(ctx, uri)
 	})
 }
 
@@ -238,5 +237,6 @@ func resourceView(record store.Resource) Resource {
 	for _, scope := range record.Scopes {
 		resource.Scopes = append(resource.Scopes, Scope(scope))
 	}
+	resource.ETag = etagOf(resource)
 	return resource
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -22,10 +21,7 @@ func (r *Registry) RevokeClientTokens(ctx context.Context, actor Actor, nameOrID
 // takes away no right, as whoever may have such a token gets another one.
 func (r *Registry) RevokeResourceTokens(ctx context.Context, actor Actor, uri string, before time.Time) error {
 	return r.change(ctx, actor, ResourcesWrite, func(tx transaction) (store.Event, error) {
-		record, err := tx.Resources().Get(ctx, uri)
-		if errors.Is(err, store.ErrNotFound) {
-			return store.Event{}, notFound("resource", uri)
-		}
+		record, err := r.ownResource(ctx, tx, uri)
 		if err != nil {
 			return store.Event{}, err
 		}

@@ -91,17 +91,10 @@ func (r *Registry) Roles(ctx context.Context, actor Actor, after string, limit i
 // DeleteRole removes a role that no client has.
 func (r *Registry) DeleteRole(ctx context.Context, actor Actor, name string) error {
 	return r.change(ctx, actor, RolesWrite, func(tx transaction) (store.Event, error) {
-		record, err := tx.Roles().Get(ctx, name)
-		if errors.Is(err, store.ErrNotFound) {
-			err = notFound("role", name)
-		}
-		if err != nil {
+		if _, err := r.ownRole(ctx, tx, name); err != nil {
 			return store.Event{}, err
 		}
-		if err := tx.ceiling(r.adminScopesIn(record.Grants)); err != nil {
-			return store.Event{}, err
-		}
-		err = each(ctx, tx.Clients(), func(client store.Client) error {
+		err := each(ctx, tx.Clients(), func(client store.Client) error {
 			if slices.Contains(client.Roles, name) {
 				return conflict("the client %s has the role", client.Name)
 			}
@@ -119,8 +112,10 @@ func roleView(record store.Role) Role {
 	if grants == nil {
 		grants = []oauth.Grant{}
 	}
-	return Role{
+	role := Role{
 		RoleSettings: RoleSettings{Name: record.Name, Description: record.Description, Grants: grants},
 		Created:      record.Created, Updated: record.Updated,
 	}
+	role.ETag = etagOf(role)
+	return role
 }
