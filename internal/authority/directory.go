@@ -25,10 +25,12 @@ const (
 	maxClients = 100_000
 )
 
-// How long a request waits for a store that does not answer, and how long after that no other request tries: a database
-// that hangs must not make the callers hang whom it is not needed for (SECURITY, drills R09 and R14).
+// How long a request waits for a store that does not answer, how long one does that could do without the answer, and how long
+// after that no other such request waits: a database that hangs, or is slow, must not make the callers slow whom it is not
+// needed for (SECURITY, drills R09 and R14).
 const (
 	askTimeout = time.Second
+	patience   = 10 * time.Millisecond
 	retryPause = 300 * time.Millisecond
 )
 
@@ -97,16 +99,15 @@ func (d *directory) poll(ctx context.Context) error {
 
 // refresh is poll for who has the turn.
 func (d *directory) refresh(ctx context.Context) (err error) {
+	// Taken before the reading: an entry must never look younger than it is.
+	next := catalog{readAt: d.now()}
 	defer func() { // the result is named for this
 		if err == nil {
 			d.failed.Store(nil)
 			return
 		}
-		now := d.now()
-		d.failed.Store(&now)
+		d.noteFailure(next.readAt)
 	}()
-	// Taken before the reading: an entry must never look younger than it is.
-	next := catalog{readAt: d.now()}
 	if next.generation, err = d.store.Generation(ctx); err != nil {
 		return fmt.Errorf("authority: %w", err)
 	}
@@ -167,34 +168,66 @@ func (d *directory) current(ctx context.Context) (*catalog, error) {
 // errAway is why the store was not even asked.
 var errAway = errors.New("authority: the store did not answer a moment ago")
 
-// renew reads the catalog, unless somebody else does so first. Where the caller can do without, it does not wait for a
-// store that failed the last time.
+// renew reads the catalog, unless somebody else does so first. Who can do without waits for a moment only, and not at all when
+// somebody has waited in vain just now. The reading goes on all the same, and without the request's own context: a caller who
+// hangs up, or goes on, must not make the store look as if it were away, nor cost it a connection.
 func (d *directory) renew(ctx context.Context, canDoWithout bool) error {
-	// Not the request's own context: a caller who hangs up must not make the store look as if it were away.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
-	defer cancel()
-	if canDoWithout && d.failed.Load() != nil {
-		select {
-		case d.turn <- struct{}{}:
-		default:
-			return errAway
-		}
-	} else {
-		select {
-		case d.turn <- struct{}{}:
-		case <-ctx.Done():
-			return errAway
-		}
+	ctx = context.WithoutCancel(ctx)
+	wait := askTimeout
+	if canDoWithout {
+		wait = patience
 	}
-	defer func() { <-d.turn }()
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err := d.takeTurn(waiting, canDoWithout); err != nil {
+		return err
+	}
 	if d.now().Sub(d.catalog.Load().readAt) <= maxAge {
+		<-d.turn
 		return nil
 	}
 	if failed := d.failed.Load(); canDoWithout && failed != nil && d.now().Sub(*failed) < retryPause {
+		<-d.turn
 		return errAway
 	}
-	return d.refresh(ctx)
+	read := make(chan error, 1)
+	go func() {
+		defer func() { <-d.turn }()
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		read <- d.refresh(asking)
+	}()
+	select {
+	case err := <-read:
+		return err
+	case <-waiting.Done():
+		d.noteFailure(d.now())
+		return errAway
+	}
 }
+
+// takeTurn waits for who reads the catalog now; not at all where the caller can do without and the last reading failed, or
+// lasts.
+func (d *directory) takeTurn(waiting context.Context, canDoWithout bool) error {
+	if canDoWithout && d.failed.Load() != nil {
+		select {
+		case d.turn <- struct{}{}:
+			return nil
+		default:
+			return errAway
+		}
+	}
+	select {
+	case d.turn <- struct{}{}:
+		return nil
+	case <-waiting.Done():
+		d.noteFailure(d.now())
+		return errAway
+	}
+}
+
+// noteFailure lets nobody wait for a while who can do without.
+func (d *directory) noteFailure(at time.Time) { d.failed.Store(&at) }
 
 // client returns a client, and whether it was read from the store just now. For one that was seen lately there is no
 // round trip. It returns store.ErrNotFound, and nil, for one that does not exist.

@@ -10,8 +10,8 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// keepTimeout is how long a request waits for the store to keep what it was told.
-const keepTimeout = 3 * time.Second
+// keepTimeout is how long a request waits for the store to keep what it was told (SECURITY, drill R09).
+const keepTimeout = time.Second
 
 // Revoke makes a token of the calling client inactive (RFC 7009). A token that is not ours, has expired or was revoked
 // before is no error: the caller wanted it dead and it is. When Revoke returns nil, the revocation is on disk.
