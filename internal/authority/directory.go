@@ -25,12 +25,14 @@ const (
 	maxClients = 100_000
 )
 
-// How long a request waits for a store that does not answer, how long one does that could do without the answer, and how long
-// after that no other such request waits: a database that hangs, or is slow, must not make the callers slow whom it is not
+// How long a request waits for a store that does not answer, how long one does that could do without the answer, where the last
+// answer came at once and where it did not, and how long after that no other such request waits: a database that hangs, or is slow, must not make the callers slow whom it is not
 // needed for (SECURITY, drills R09 and R14).
 const (
 	askTimeout = time.Second
-	patience   = 10 * time.Millisecond
+	patience   = 100 * time.Millisecond
+	atOnce     = 50 * time.Millisecond
+	impatience = 10 * time.Millisecond
 	retryPause = 300 * time.Millisecond
 )
 
@@ -46,6 +48,7 @@ type directory struct {
 	turn    chan struct{} // holds one value while somebody reads the catalog
 	catalog atomic.Pointer[catalog]
 	failed  atomic.Pointer[time.Time] // when the last reading failed; nil if it did not
+	took    atomic.Int64              // how long the last reading took, in nanoseconds
 }
 
 // A catalog is one reading of all resources and roles.
@@ -100,8 +103,9 @@ func (d *directory) poll(ctx context.Context) error {
 // refresh is poll for who has the turn.
 func (d *directory) refresh(ctx context.Context) (err error) {
 	// Taken before the reading: an entry must never look younger than it is.
-	next := catalog{readAt: d.now()}
+	next, began := catalog{readAt: d.now()}, time.Now()
 	defer func() { // the result is named for this
+		d.took.Store(int64(time.Since(began)))
 		if err == nil {
 			d.failed.Store(nil)
 			return
@@ -175,7 +179,9 @@ func (d *directory) renew(ctx context.Context, canDoWithout bool) error {
 	ctx = context.WithoutCancel(ctx)
 	wait := askTimeout
 	if canDoWithout {
-		wait = patience
+		if wait = patience; time.Duration(d.took.Load()) > atOnce {
+			wait = impatience
+		}
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
