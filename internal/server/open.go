@@ -126,7 +126,7 @@ func (c Config) storeOptions() (sqlstore.Options, error) {
 	if err != nil {
 		return sqlstore.Options{}, fmt.Errorf("server: database_file: %w", err)
 	}
-	return sqlstore.Options{DSN: dsn, NoMigrate: c.Migrate == "never"}, nil
+	return sqlstore.Options{DSN: dsn, MaxConnections: c.DatabaseConnections, NoMigrate: c.Migrate == "never"}, nil
 }
 
 func (s *Server) openStore(ctx context.Context) error {
