@@ -28,6 +28,9 @@ lint: ## staticcheck, golangci-lint, govulncheck
 fuzz: ## fuzz every target for FUZZTIME (a minute unless said otherwise)
 	@FUZZTIME=$${FUZZTIME:-1m} scripts/fuzz
 
+drills: setup ## kill, starve, cut off and overload a running server, and measure what callers notice; as root, 12 minutes
+	@scripts/drills
+
 cover: setup ## which statements the tests reach, package by package
 	CGO_ENABLED=0 go test -coverpkg=./... -coverprofile=bin/cover.out ./... >/dev/null; go tool cover -func=bin/cover.out | tail -1
 
@@ -37,4 +40,4 @@ format: ## gofumpt over the whole tree
 clean: ## remove what the other targets made
 	rm -rf bin .writ-dev
 
-.PHONY: help build demo setup test lint fuzz cover format clean
+.PHONY: help build demo setup test lint fuzz drills cover format clean
