@@ -25,6 +25,16 @@ test: setup ## everything: formatting, vet, all tests with the race detector on 
 lint: ## staticcheck, golangci-lint, govulncheck
 	@scripts/lint
 
+# What bench measures, in its own words: go run ./bench -help.
+bench_flags = $(if $(QUICK),-quick) $(if $(ONLY),-only '$(ONLY)') $(if $(PEER_URL),-peer-url '$(PEER_URL)') \
+	$(if $(PEER_CLIENT_ID),-peer-client-id '$(PEER_CLIENT_ID)') $(if $(PEER_FORM),-peer-form '$(PEER_FORM)') $(if $(PEER_PID),-peer-pid '$(PEER_PID)') \
+	$(if $(QUICK)$(ONLY)$(PEER_URL),,-document docs/performance.md)
+
+bench: ## measure Writ against its limit, and write docs/performance.md; QUICK=1 for a look, ONLY=es256 for some rows, PEER_URL=… for others
+	@mkdir -p bin/bench
+	go build -o bin/bench/bench ./bench
+	@bin/bench/bench $(bench_flags)
+
 fuzz: ## fuzz every target for FUZZTIME (a minute unless said otherwise)
 	@FUZZTIME=$${FUZZTIME:-1m} scripts/fuzz
 
@@ -40,4 +50,4 @@ format: ## gofumpt over the whole tree
 clean: ## remove what the other targets made
 	rm -rf bin .writ-dev
 
-.PHONY: help build demo setup test lint fuzz drills cover format clean
+.PHONY: help build demo setup test lint bench fuzz drills cover format clean

@@ -36,6 +36,7 @@ var imports = map[string]string{
 	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/pop internal/registry " +
 		"internal/store internal/store/memstore oauth",
 	"cmd/writ":            "admin client resource internal/importer internal/server internal/jose oauth",
+	"bench":               "internal/jose internal/pop internal/store internal/store/sqlstore internal/store/storetest resource",
 	"examples/orders-api": "resource", "examples/orders-client": "client",
 }
 

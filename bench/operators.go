@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store/storetest"
+)
+
+// An operated is how long the admin API takes with many clients, in one of the databases.
+type operated struct {
+	database          string
+	clients, declared int
+	first, page       time.Duration // of clients: the first page, and one in the middle
+	plan              time.Duration // of declared clients, half of them as they are
+	pair                            // tokens, with the smallest registry first
+	memory            int64
+}
+
+// What operators were promised (issue 4).
+const (
+	pagePromise   = 100 * time.Millisecond
+	planPromise   = 2 * time.Second
+	memoryPromise = 100 << 20
+)
+
+// measureOperators asks the admin API about many clients, in both databases.
+func (b *bench) measureOperators(ctx context.Context) error {
+	if !b.wants("operators") {
+		return nil
+	}
+	small, err := b.startSeeded(ctx, "operators-small", "", b.clients[0], 0)
+	if err != nil {
+		return err
+	}
+	defer small.stop()
+	if err := b.operate(ctx, "SQLite", "", small); err != nil {
+		return err
+	}
+	dsn, err := storetest.StartPostgreSQL()
+	if errors.Is(err, exec.ErrNotFound) {
+		b.say("no PostgreSQL: apt-get install postgresql")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.operate(ctx, "PostgreSQL", dsn, small)
+}
+
+func (b *bench) operate(ctx context.Context, database, dsn string, small *node) error {
+	n, err := b.startSeeded(ctx, "operators-"+strings.ToLower(database), dsn, b.settings.operated, 0)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	o := operated{database: database, clients: b.settings.operated, declared: b.declared}
+	if err := b.askAdmin(ctx, n, &o); err != nil {
+		return err
+	}
+	b.say("%s: pages %v and %v, plan %v; tokens", database, o.first, o.page, o.plan)
+	o.pair, err = b.compare(ctx, seededSide("small", small, b.clients[0]), seededSide(database, n, o.clients), load{connections: b.busy})
+	if err != nil {
+		return err
+	}
+	o.memory = memory(n.pid(), "VmHWM")
+	fmt.Fprintf(b.progress, " ratio %.2f, %d MB", o.ratio, o.memory>>20)
+	b.operated = append(b.operated, o)
+	return nil
+}
+
+// askAdmin asks the admin API, each thing several times, and takes the median.
+func (b *bench) askAdmin(ctx context.Context, n *node, o *operated) (err error) {
+	api := adminAPI{address: "http://" + n.admin + "/admin/v1"}
+	if api.token, err = n.operatorToken(ctx); err != nil {
+		return err
+	}
+	middle := seededID(o.clients / 2)
+	wish, err := json.Marshal(declaration(o.declared))
+	if err != nil {
+		return err
+	}
+	for _, question := range []struct {
+		took *time.Duration
+		ask  func() error
+	}{
+		{&o.first, func() error { return api.page(ctx, "limit=100") }},
+		{&o.page, func() error { return api.page(ctx, "limit=100&after="+middle) }},
+		{&o.plan, func() error { return api.plan(ctx, wish, o.declared/2) }},
+	} {
+		var all []time.Duration
+		for range b.starts {
+			began := time.Now()
+			if err := question.ask(); err != nil {
+				return err
+			}
+			all = append(all, time.Since(began))
+		}
+		*question.took = median(all).Round(100 * time.Microsecond)
+	}
+	return nil
+}
+
+// adminAPI is asked over the wire, as anybody would.
+type adminAPI struct{ address, token string }
+
+// page lists clients.
+func (a adminAPI) page(ctx context.Context, query string) error {
+	var found struct {
+		Items []struct {
+			Name string `json:"client_name"`
+		} `json:"items"`
+	}
+	if err := a.ask(ctx, http.MethodGet, "/clients?"+query, nil, &found); err != nil {
+		return err
+	}
+	if len(found.Items) == 0 {
+		return fmt.Errorf("%s: nothing was found", query)
+	}
+	return nil
+}
+
+// plan asks what a declaration would change.
+func (a adminAPI) plan(ctx context.Context, wish []byte, changes int) error {
+	var plan struct {
+		Changes []json.RawMessage `json:"changes"`
+	}
+	if err := a.ask(ctx, http.MethodPost, "/declared/plan", wish, &plan); err != nil {
+		return err
+	}
+	if len(plan.Changes) != changes {
+		return fmt.Errorf("a plan with %d changes, want %d", len(plan.Changes), changes)
+	}
+	return nil
+}
+
+// declaration declares the first clients: every other one as it is, the others with nothing granted.
+func declaration(clients int) any {
+	type grant struct {
+		Resource string   `json:"resource"`
+		Scopes   []string `json:"scopes"`
+		Defaults []string `json:"default_scopes"`
+	}
+	type client struct {
+		Name   string  `json:"client_name"`
+		Grants []grant `json:"grants"`
+	}
+	var wish struct {
+		State struct {
+			Clients []client `json:"clients"`
+		} `json:"state"`
+	}
+	for i := range clients {
+		c := client{Name: seededName(i), Grants: []grant{}}
+		if i%2 == 0 {
+			c.Grants = append(c.Grants, grant{formats[0].audience(), []string{"read"}, []string{"read"}})
+		}
+		wish.State.Clients = append(wish.State.Clients, c)
+	}
+	return wish
+}
+
+func (a adminAPI) ask(ctx context.Context, method, path string, body []byte, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, a.address+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+a.token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %.300s", method, path, response.Status, answer)
+	}
+	return json.Unmarshal(answer, into)
+}

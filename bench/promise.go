@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// What was promised beside ratios (issue 5).
+const (
+	latencyPromise  = 5 * time.Millisecond
+	busyPromise     = 60 << 20
+	issuancePromise = 0.95
+)
+
+// targets says of each promise whether it is kept. None of them fails a test: a machine may be slow.
+func (b *bench) targets() string {
+	t := table{head: []string{"target", "promised", "measured", ""}}
+	add := func(kept bool, what, promised, measured string) {
+		verdict := "miss"
+		if kept {
+			verdict = "pass"
+		}
+		t.add(what, promised, measured, verdict)
+	}
+	for _, r := range b.results {
+		if r.failed != nil {
+			add(false, r.title, "every answer right", "not so")
+			continue
+		}
+		if r.target > 0 {
+			add(r.ratio >= r.target, fmt.Sprintf("%s, of %s", r.title, r.against), "≥ "+ratio(r.target), ratio(r.ratio))
+		}
+		if r.rate > 0 {
+			p99 := middle(r.pair.second).p99
+			add(p99 < latencyPromise, r.title+", p99", "< "+millis(latencyPromise), millis(p99))
+		}
+	}
+	if s := b.start; s != nil && s.peak > 0 {
+		add(s.peak < busyPromise, fmt.Sprintf("memory at %d connections", b.busy), "< "+megabytes(busyPromise), megabytes(s.peak))
+	}
+	for _, g := range b.growth {
+		if g.target > 0 {
+			add(g.ratio >= g.target, fmt.Sprintf("%s clients, %s", thousands(g.clients), g.what), "≥ "+ratio(g.target), ratio(g.ratio))
+		}
+	}
+	for _, o := range b.operated {
+		of := fmt.Sprintf("%s clients in %s: ", thousands(o.clients), o.database)
+		add(max(o.first, o.page) < pagePromise, of+"a page", "< "+millis(pagePromise), millis(max(o.first, o.page)))
+		add(o.plan < planPromise, fmt.Sprintf("%splan of %s", of, thousands(o.declared)), "< "+millis(planPromise), millis(o.plan))
+		add(o.ratio >= issuancePromise, of+"tokens/s, to 10 clients", "≥ "+ratio(issuancePromise), ratio(o.ratio))
+		add(o.memory < memoryPromise, of+"memory", "< "+megabytes(memoryPromise), megabytes(o.memory))
+	}
+	if t.rows == nil {
+		return ""
+	}
+	return t.String()
+}
