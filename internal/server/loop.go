@@ -14,7 +14,11 @@ type loop struct {
 	every   time.Duration
 	timeout time.Duration // of one step
 	step    func(context.Context) error
+	soon    chan struct{} // with room for one: has the step done before its time; nil: nothing does
 }
+
+// gather is how long a step that is to be done soon waits for what comes right behind: a hundred changes in a row are one step or a few.
+const gather = 20 * time.Millisecond
 
 // run does the step every interval until ctx ends. A step that fails or panics is tried again at the next interval. The log
 // hears of it when it begins and when it is over, not each time: a database that is away for an hour is two lines.
@@ -28,6 +32,8 @@ func (l loop) run(ctx context.Context, logger *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-l.soon:
+			rest(ctx, gather)
 		}
 		err := l.once(ctx)
 		switch {
@@ -44,6 +50,16 @@ func (l loop) run(ctx context.Context, logger *slog.Logger) {
 			failing = false
 			logger.Info("background work succeeds again", "work", l.name, "after", time.Since(since).Round(time.Millisecond).String())
 		}
+	}
+}
+
+// rest waits for a time, or until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

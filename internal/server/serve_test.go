@@ -64,6 +64,12 @@ func startWith(t testing.TB, c Config, options Options) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serving(t, s, log)
+}
+
+// serving runs a server until the test is over.
+func serving(t testing.TB, s *Server, log *logged) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -138,6 +138,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.loops {
 		work.Go(func() { l.run(working, s.logger) })
 	}
+	work.Go(func() { s.hear(working) })
 	failed := make(chan error, len(s.listeners()))
 	for _, l := range s.listeners() {
 		work.Go(func() {
@@ -208,9 +209,9 @@ const sweepLag = time.Minute
 // background is the work that goes on beside requests.
 func (s *Server) background() []loop {
 	loops := []loop{
-		// Three times a second, so that a change through another node counts within one even if a poll is lost.
-		{name: "poll", every: 300 * time.Millisecond, timeout: 5 * time.Second, step: s.poll},
-		{name: "keys", every: time.Second, timeout: 10 * time.Second, step: s.ring.Tick},
+		// Three times a second, so that a change through another node counts within one even if nobody tells of it and a poll is lost.
+		{name: "poll", every: 300 * time.Millisecond, timeout: 5 * time.Second, step: s.poll, soon: make(chan struct{}, 1)},
+		{name: "keys", every: time.Second, timeout: 10 * time.Second, step: s.ring.Tick, soon: make(chan struct{}, 1)},
 		{name: "last uses", every: 10 * time.Second, timeout: 5 * time.Second, step: s.uses.flush},
 		{name: "hashes of imported secrets", every: 5 * time.Second, timeout: 10 * time.Second, step: func(ctx context.Context) error {
 			return s.authority.UpgradeSecrets(ctx, s.registry.ReplaceHashes)

@@ -16,6 +16,8 @@ var (
 	ErrExists   = errors.New("store: exists already")
 	// ErrInvalid is the answer to text that PostgreSQL could not keep, see Check.
 	ErrInvalid = errors.New("store: empty key, or text that is not UTF-8 or holds NUL")
+	// ErrUnsupported is Watch's on a database that cannot tell of changes.
+	ErrUnsupported = errors.New("store: the database cannot tell of changes")
 )
 
 // A Store remembers. Its methods are safe for concurrent use, except on the Store that Update hands out.
@@ -64,6 +66,12 @@ type Store interface {
 	// Generation returns a number that grows with every committed write to clients, resources, roles or keys, by any node.
 	// A copy in memory that was read at or after a generation is still true while the generation has not changed.
 	Generation(ctx context.Context) (int64, error)
+
+	// Watch calls changed when it begins, and then soon after commits that made the Generation grow: by any node on
+	// PostgreSQL, by this process on other stores. Several commits may cause one call, and one may come without a commit. It
+	// returns when it can hear no more, and always when ctx ends, or ErrUnsupported at once: whoever must know asks for the
+	// Generation now and then.
+	Watch(ctx context.Context, changed func()) error
 
 	// Sweep deletes revocations and used IDs that expired before now, in short steps, and returns how many. Those with
 	// the zero time stay. It deletes the uses of clients that are gone, too, and those that are older than KeepUses.

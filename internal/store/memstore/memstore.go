@@ -27,6 +27,7 @@ type Store struct {
 	mu     sync.RWMutex
 	data   *layer // what it points to changes under mu, by the owner of the token
 	closed bool   // under mu
+	bell   store.Bell
 }
 
 var _ store.Store = (*Store)(nil)
@@ -71,7 +72,11 @@ func (s *Store) update(ctx context.Context, change func(*layer) error) error {
 	if err := ctx.Err(); err != nil {
 		return err // as a commit would
 	}
+	grew := tx.generation > s.data.generation
 	tx.merge()
+	if grew {
+		s.bell.Ring()
+	}
 	return nil
 }
 
@@ -241,6 +246,10 @@ func (v view) Generation(ctx context.Context) (generation int64, err error) {
 		return nil
 	})
 	return generation, err
+}
+
+func (v view) Watch(ctx context.Context, changed func()) error {
+	return v.store.bell.Watch(ctx, changed)
 }
 
 func (v view) Sweep(ctx context.Context, now time.Time) (swept int, err error) {

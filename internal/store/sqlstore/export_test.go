@@ -49,11 +49,12 @@ func (s *Store) Pragma(ctx context.Context, name string) (value string, err erro
 }
 
 var (
-	Embedded        fs.FS = embedded
-	SupportedSQLite       = supportedSQLite
-	FilesystemOf          = filesystemOf
-	PostgresConfig        = postgresConfig
-	Describe              = describe
+	Embedded         fs.FS = embedded
+	SupportedSQLite        = supportedSQLite
+	FilesystemOf           = filesystemOf
+	PostgresConfig         = postgresConfig
+	Describe               = describe
+	UnknownStatement       = unknownStatement
 )
 
 const (
@@ -75,3 +76,6 @@ func (s *Store) Limit(ctx context.Context, pages int) (now int, err error) {
 	err = s.database.writes.db.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&now)
 	return now, err
 }
+
+// WithoutNotify makes the Store one on an engine that does not know the statement.
+func (s *Store) WithoutNotify() { s.database.withoutNotify() }

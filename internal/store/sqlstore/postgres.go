@@ -32,6 +32,7 @@ const (
 var postgresDialect = dialect{
 	schemaExists: postgresSchemaExists,
 	takeTurn:     postgresTakeTurn,
+	notify:       postgresNotify,
 	grantsOf:     "json_array_elements(whole.grants::json)",
 	rolesOf:      "json_array_elements_text(whole.roles::json)",
 	listed:       "json_array_elements_text($1::text::json)",
@@ -62,6 +63,7 @@ func connectPostgreSQL(ctx context.Context, options Options) (*database, error) 
 	return &database{
 		dialect: postgresDialect,
 		reads:   all, writes: all,
+		listen: listenTo(config),
 		migrations: migrations{
 			files:  collated{options.migrations},
 			kind:   goose.DialectPostgres,

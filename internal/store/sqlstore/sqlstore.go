@@ -57,6 +57,7 @@ type Store struct {
 	now      func() time.Time
 	writer   chan struct{} // holds one token: whose Update may run. Waiters hold no connection.
 	close    func() error
+	bell     store.Bell // rung for changes through this Store
 }
 
 var _ store.Store = (*Store)(nil)
@@ -100,13 +101,15 @@ type database struct {
 	reads, writes *pool // the same on PostgreSQL
 	migrations    migrations
 	searches      map[search]sqlText
-	release       func() error // called after the pools are closed
+	listen        func(context.Context, func()) error // see Watch; nil where only this process writes
+	release       func() error                        // called after the pools are closed
 }
 
 // A dialect is what differs between the databases once they are connected.
 type dialect struct {
 	schemaExists sqlText // counts 1 if the table writ_schema is there
 	takeTurn     sqlText // first in a transaction that writes; empty if its BEGIN is enough
+	notify       sqlText // in every transaction that makes the generation grow; empty where nobody could hear it
 	grantsOf     sqlText // a client's grants and roles as the column "value" of a table
 	rolesOf      sqlText
 	listed       sqlText // the texts of the list $1, likewise
@@ -143,6 +146,9 @@ func (d *database) open(ctx context.Context, options Options) error {
 	}
 	if err := schema.Fits(); err != nil {
 		return err
+	}
+	if err := d.triesNotify(ctx); err != nil {
+		return fmt.Errorf("find out about NOTIFY: %w", err)
 	}
 	reads, writes := d.statements()
 	if err := d.writes.prepare(ctx, writes); err != nil {

@@ -78,8 +78,10 @@ func (d *database) statements() (reads, writes []sqlText) {
 		reads = append(reads, t.get, t.exists, t.list)
 		writes = append(writes, t.insert, t.put, t.delete)
 	}
-	if d.takeTurn != "" {
-		writes = append(writes, d.takeTurn)
+	for _, text := range []sqlText{d.takeTurn, d.notify} {
+		if text != "" {
+			writes = append(writes, text)
+		}
 	}
 	return reads, append(writes, reads...)
 }

@@ -83,6 +83,8 @@ func TestST15Rule(t *testing.T) {
 		"ST15 conversion by alias":   {true, `type other = sqlText`, "another name"},
 		"ST15 conversion by type":    {true, `type other sqlText`, "another name"},
 		"ST15 conversion by generic": {true, `func f[T ~string](s string) T { return T(s) }`, "~string"},
+		"ST15 pgx constant":          {true, "const one = `SELECT 1`\nfunc f() { connection.Exec(ctx, one) }", ""},
+		"ST15 pgx concatenation":     {true, `func f(s string) { connection.Exec(ctx, "SELECT " + s) }`, "text of a statement"},
 		"ST15 argument":              {true, "func f(s string) { statement.ExecContext(ctx, s, args...) }", ""},
 		"ST15 argument, not first":   {true, "func f(s string) { db.ExecContext(ctx, `SELECT $1`, s) }", ""},
 	} {
@@ -152,6 +154,9 @@ func checkTexts(file *ast.File, problem func(ast.Node, string, ...any)) {
 				break
 			}
 			at, takes := takesText[method.Sel.Name]
+			if at == 0 && len(n.Args) > 1 && isName(n.Args[0], "ctx") {
+				at = 1 // a method of pgx
+			}
 			if takes && len(n.Args) > at && !onStatement(method) && !constant(n.Args[at], file) && !ofParameter(n.Args[at], function) {
 				problem(n, "the text of a statement is not a constant or string(p) of a parameter p of type sqlText")
 			}

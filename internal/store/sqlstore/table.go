@@ -122,13 +122,18 @@ func (t table[T]) write(ctx context.Context, what string, f func(view) error) er
 	}))
 }
 
-// count makes the generation grow, once in a transaction.
+// count makes the generation grow, once in a transaction, and has those told who watch.
 func (v view) count(ctx context.Context) error {
 	if v.tx.counted {
 		return nil
 	}
 	if _, err := v.exec(ctx, growCounter, "generation"); err != nil {
 		return err
+	}
+	if notify := v.store.database.notify; notify != "" { // sent with the commit
+		if _, err := v.exec(ctx, notify); err != nil {
+			return err
+		}
 	}
 	v.tx.counted = true
 	return nil

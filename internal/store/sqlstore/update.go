@@ -99,6 +99,9 @@ func (s *Store) attempt(ctx context.Context, change func(view) error) (again boo
 		}
 		return retryable(err), fmt.Errorf("sqlstore: update: commit: %w", describe(err))
 	}
+	if tx.counted {
+		s.bell.Ring()
+	}
 	return false, nil
 }
 

@@ -82,6 +82,7 @@ func updates(t *testing.T, open func(*testing.T) store.Store) {
 		"Uses/InUpdate":            testUsesInUpdate,
 		"Uses/Concurrent":          testUsesConcurrent,
 		"Uses/Sweep":               testSweepUses,
+		"Watch":                    testWatch,
 		"Context":                  testContext,
 		"Close":                    testClose,
 		"ST09":                     testLinearizable,
