@@ -89,6 +89,8 @@ type Metadata struct {
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionSigningAlgValuesSupported    []string `json:"introspection_signing_alg_values_supported,omitempty"`
 	ServiceDocumentation                      string   `json:"service_documentation,omitempty"`
+	// ClientSecretRotationEndpoint is where a client gets its next secret: a member of Writ's own.
+	ClientSecretRotationEndpoint string `json:"client_secret_rotation_endpoint,omitempty"`
 
 	// The algorithms of client assertions (RFC 8414, 2), at the three endpoints.
 	TokenEndpointAuthSigningAlgValuesSupported         []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
@@ -155,6 +157,8 @@ type ClientMetadata struct {
 	MultipleAudiences       bool     `json:"multiple_audiences,omitempty" doc:"Whether one token may name several resources"`
 	TokenTTLSeconds         int64    `json:"token_ttl_seconds,omitempty" doc:"Longest life of the client's tokens in seconds; 0 leaves it to the resource"`
 	Networks                []string `json:"networks,omitempty" doc:"Where the client may ask from, as CIDR, at most 64; when left out, from anywhere" example:"192.0.2.0/24"`
+
+	RotatesSecrets bool `json:"rotates_secrets,omitzero" doc:"Whether the client may give itself a new secret in the place of the one that it presents; of no effect for one that authenticates otherwise"`
 
 	JWKS                        json.RawMessage `json:"jwks,omitempty" doc:"The client's public keys (RFC 7517), for private_key_jwt, or with x5c for self_signed_tls_client_auth; excludes jwks_uri"`
 	JWKSURI                     string          `json:"jwks_uri,omitempty" doc:"Where the client publishes its keys; excludes jwks" example:"https://client.example/jwks.json"`

@@ -22,6 +22,7 @@ type authentication struct {
 	certificate         string // file
 	rule                oauth.ClientMetadata
 	dpop, bind          bool
+	rotates             bool
 
 	set *pflag.FlagSet // which of these were said
 }
@@ -47,6 +48,7 @@ func (a *authentication) flags(cmd *cobra.Command, unsaid string) {
 	flags.StringVar(&a.rule.TLSClientAuthSANEmail, "san-email", "", "mail `ADDRESS` that its certificate is known by")
 	flags.BoolVar(&a.dpop, "dpop", false, "give it tokens that are bound to a DPoP key, and no others")
 	flags.BoolVar(&a.bind, "bind-certificate", false, "give it tokens that are bound to its certificate, and no others")
+	flags.BoolVar(&a.rotates, "may-rotate-secret", false, "let it give itself a new secret in the place of the one that it has")
 	complete(cmd, "auth-method", authMethods...)
 	complete(cmd, "signing-alg", jose.Algorithms...)
 	_ = cmd.MarkFlagFilename("public-key") // fails only for a flag that is not there
@@ -84,6 +86,9 @@ func (a *authentication) apply(m *oauth.ClientMetadata) error {
 	}
 	if a.set.Changed("dpop") {
 		m.DPoPBoundAccessTokens = a.dpop
+	}
+	if a.set.Changed("may-rotate-secret") {
+		m.RotatesSecrets = a.rotates
 	}
 	if a.set.Changed("bind-certificate") {
 		m.TLSClientCertificateBoundAccessTokens = a.bind

@@ -81,6 +81,9 @@ func describeAuthentication(client admin.Client, lives bool) []string {
 			fields = append(fields, "secret", secret.ID+", "+life(secret.Created, secret.Expires), "", lastUse(secret.LastUse))
 		}
 	}
+	if client.RotatesSecrets {
+		fields = append(fields, "", "may rotate its secret itself")
+	}
 	fields = append(fields, "keys at", client.JWKSURI, "signed with", client.TokenEndpointAuthSigningAlg)
 	for _, rule := range [][2]string{
 		{"subject", client.TLSClientAuthSubjectDN},

@@ -194,6 +194,8 @@ const (
 	eventUnheard    = "introspection.refused"
 	eventRevoked    = "token.revoked"
 	eventNotRevoked = "revocation.refused"
+	eventRotated    = "secret.rotated"
+	eventNotRotated = "rotation.refused"
 )
 
 // A reason says why in a word, below an error that does not.

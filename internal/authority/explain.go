@@ -67,6 +67,19 @@ var rules = map[string]rule{
 		[]string{showClient, "writ client update CLIENT --network NETWORK", "writ config check"},
 	},
 
+	string(reasonMayNotRotate): {
+		aboutCredentials, "the client asked for its next secret, and was not allowed to rotate its secrets itself", "the same request, once that is allowed; or a rotation by an operator",
+		[]string{"writ client update CLIENT --may-rotate-secret", "writ client secret rotate CLIENT"},
+	},
+	string(reasonNoSecret): {
+		aboutCredentials, "the client asked for its next secret, and authenticated with something else", "the same request with the secret that is to be replaced", []string{showClient},
+	},
+	string(reasonNotRotated): {
+		aboutCredentials, "the client asked for a second successor of a secret, or has too many secrets: the answer says which. Of a secret that was rotated, and whose successor is in use, two parties may have a copy",
+		"the current secret. If you do not know who has the other copy, rotate by hand and revoke what the client does not use",
+		[]string{listSecrets, "writ audit list --client CLIENT", "writ client secret rotate CLIENT"},
+	},
+
 	// Assertions (RFC 7523).
 	string(reasonAssertionMalformed): {
 		aboutCredentials, "client_assertion is not a signed JWT by the rules of this server: three parts, a known algorithm, no member twice, no crit", "an assertion made by a current library", nil,

@@ -14,6 +14,7 @@ const (
 	PathIntrospect = "/introspect"
 	PathRevoke     = "/revoke"
 	PathJWKS       = "/jwks"
+	PathSecret     = "/client/secret"
 )
 
 // Metadata describes the server (RFC 8414). It is computed from the tables that decide, so that what is listed is what

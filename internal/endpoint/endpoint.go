@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -36,8 +37,11 @@ type Options struct {
 	// error means that it cannot be told which: such a request is refused as invalid_client.
 	Certificates func(r *http.Request) ([]*x509.Certificate, error)
 	// Observe hears what came of each request that the authority decided about, and the error if it was refused. path is one
-	// of authority.PathToken, PathIntrospect and PathRevoke. nil: nobody does. It is called by many goroutines at once.
+	// of authority.PathToken, PathIntrospect, PathRevoke and PathSecret. nil: nobody does. It is called by many goroutines at once.
 	Observe func(path string, outcome authority.Outcome, err error)
+	// RotateSecret makes the next secret of a client that has authenticated with the one before, and returns the answer; errors
+	// are as for authority.RotateSecret. nil: there is no such endpoint.
+	RotateSecret func(ctx context.Context, wish authority.SecretRotation) (answer any, err error)
 }
 
 // JWKSMaxAge is how long the key set may be cached. A key is announced for longer than that before it signs.
@@ -72,9 +76,13 @@ func New(a *authority.Authority, options Options) http.Handler {
 		base + authority.PathToken:                         {post, e.token},
 		base + authority.PathIntrospect:                    {post, e.introspect},
 		base + authority.PathRevoke:                        {post, e.revoke},
+		base + authority.PathSecret:                        {post, e.rotateSecret},
 		issuer + authority.PathJWKS:                        {get, e.jwks},
 		"/.well-known/oauth-authorization-server" + issuer: {get, document}, // RFC 8414, 3.1: in front of the issuer's path
 		issuer + "/.well-known/openid-configuration":       {get, document}, // for libraries that know only this place
+	}
+	if !e.rotates() {
+		delete(routes, base+authority.PathSecret)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
@@ -192,6 +200,25 @@ func (e *endpoints) revoke(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// rotates reports whether clients can rotate their secrets: where none is accepted, there is no endpoint.
+func (e *endpoints) rotates() bool {
+	return e.options.RotateSecret != nil && e.authority.RotatesSecrets()
+}
+
+func (e *endpoints) rotateSecret(w http.ResponseWriter, r *http.Request) error {
+	request := e.request(w, r, authority.PathSecret)
+	var answer any
+	err := e.authority.RotateSecret(r.Context(), request, func(ctx context.Context, wish authority.SecretRotation) (err error) {
+		answer, err = e.options.RotateSecret(ctx, wish)
+		return err
+	})
+	e.observe(authority.PathSecret, request, err)
+	if err != nil {
+		return err
+	}
+	return write(w, http.StatusOK, answer)
+}
+
 func (e *endpoints) jwks(w http.ResponseWriter, r *http.Request) error {
 	body, etag := e.authority.JWKS()
 	return public(w, r, "application/jwk-set+json", body, etag, JWKSMaxAge)
@@ -199,9 +226,13 @@ func (e *endpoints) jwks(w http.ResponseWriter, r *http.Request) error {
 
 // metadata writes the document once: nothing in a request changes it, least of all its Host (OP-20).
 func (e *endpoints) metadata() func(w http.ResponseWriter, r *http.Request) error {
-	var document any = e.authority.Metadata()
+	described := e.authority.Metadata()
+	if e.rotates() {
+		described.ClientSecretRotationEndpoint = strings.TrimSuffix(e.authority.Issuer(), "/") + authority.PathSecret
+	}
+	var document any = described
 	if e.options.Metadata != nil {
-		document = e.options.Metadata(e.authority.Metadata())
+		document = e.options.Metadata(described)
 	}
 	body, err := json.Marshal(document)
 	sum := sha256.Sum256(body)

@@ -274,7 +274,7 @@ func findClient(ctx context.Context, s store.Store, nameOrID string) (store.Clie
 func describe(record *store.Client, m oauth.ClientMetadata) {
 	record.Name, record.GrantTypes = m.ClientName, m.GrantTypes
 	record.Grants, record.Roles, record.ResourceServerFor = toGrants(m.Grants), m.Roles, m.ResourceServerFor
-	record.MultipleAudiences = m.MultipleAudiences
+	record.MultipleAudiences, record.RotatesSecrets = m.MultipleAudiences, m.RotatesSecrets
 	record.TokenTTL, record.Networks = time.Duration(m.TokenTTLSeconds)*time.Second, m.Networks
 }
 

@@ -32,7 +32,8 @@ func metadataOf(record store.Client) oauth.ClientMetadata {
 		ClientName: record.Name, TokenEndpointAuthMethod: record.AuthMethod, GrantTypes: record.GrantTypes,
 		Grants: fromGrants(record.Grants), Roles: record.Roles, ResourceServerFor: record.ResourceServerFor,
 		MultipleAudiences: record.MultipleAudiences, TokenTTLSeconds: int64(record.TokenTTL / time.Second), Networks: record.Networks,
-		JWKSURI: record.JWKSURI, TokenEndpointAuthSigningAlg: record.SigningAlgorithm,
+		RotatesSecrets: record.RotatesSecrets,
+		JWKSURI:        record.JWKSURI, TokenEndpointAuthSigningAlg: record.SigningAlgorithm,
 		TLSClientCertificateBoundAccessTokens: record.CertificateBound, DPoPBoundAccessTokens: record.DPoPBound,
 	}
 	if usesKeys(record.AuthMethod) || usesKeys(record.FormerMethod) {

@@ -55,6 +55,6 @@ func formsOf(endpoints string) func(*http.Request) bool {
 	if u, err := url.Parse(endpoints); err == nil {
 		base = u.Path
 	}
-	paths := []string{base + authority.PathToken, base + authority.PathIntrospect, base + authority.PathRevoke}
+	paths := []string{base + authority.PathToken, base + authority.PathIntrospect, base + authority.PathRevoke, base + authority.PathSecret}
 	return func(r *http.Request) bool { return r.Method == http.MethodPost && slices.Contains(paths, r.URL.Path) }
 }

@@ -30,7 +30,7 @@ func (s *Server) handle(context.Context) error {
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
 		forms: formsOf(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions,
 	}
-	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe})
+	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe, RotateSecret: s.rotateSecret})
 	metadata := verifier.MetadataHandler()
 	s.public.http.Handler = f.public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == verifier.MetadataPath() {

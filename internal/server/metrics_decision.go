@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, other}}
+	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, other}}
 	labelReason  = label{"reason", append(reasons(), other)}
 	labelMethod  = label{"method", []string{
 		oauth.ClientSecretBasic, oauth.ClientSecretPost, oauth.PrivateKeyJWT, oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth, other,
@@ -72,7 +72,7 @@ func kindsOfToken() []values {
 }
 
 // deciders are the endpoints that decide, by their paths.
-var deciders = map[string]string{authority.PathToken: onToken, authority.PathIntrospect: onAsk, authority.PathRevoke: onRevoke}
+var deciders = map[string]string{authority.PathToken: onToken, authority.PathIntrospect: onAsk, authority.PathRevoke: onRevoke, authority.PathSecret: onRotate}
 
 // observe counts what came of a request at one of the endpoints that decide.
 func (d *decisionMetrics) observe(path string, o authority.Outcome, err error) {
@@ -132,7 +132,7 @@ func reasons() []string {
 		"invalid_target", "invalid_token", "insufficient_scope", "temporarily_unavailable", "server_error", "invalid_client_metadata",
 		"invalid_dpop_proof", "use_dpop_nonce", "invalid_redirect_uri", "invalid_software_statement", "unapproved_software_statement",
 		"unknown_client", "client_disabled", "wrong_method", "no_credentials", "other_client", "ambiguous_certificate",
-		"wrong_secret", "secret_expired", "secret_not_yet_valid", "network",
+		"wrong_secret", "secret_expired", "secret_not_yet_valid", "network", "may_not_rotate", "not_by_secret", "not_rotated",
 		"unknown_key", "wrong_signature", "keys_unavailable", "replay",
 		"assertion_malformed", "assertion_type", "assertion_issuer", "assertion_audience", "assertion_expired", "assertion_lifetime",
 		"assertion_early", "assertion_old", "assertion_id", "assertion_algorithm",

@@ -22,6 +22,7 @@ const (
 	onToken    = "token"
 	onAsk      = "introspection"
 	onRevoke   = "revocation"
+	onRotate   = "rotation"
 	onJWKS     = "jwks"
 	onMetadata = "metadata"
 	onAdmin    = "admin"
@@ -30,7 +31,7 @@ const (
 )
 
 var (
-	labelEndpoint = label{"endpoint", []string{onToken, onAsk, onRevoke, onJWKS, onMetadata, onAdmin, onHealth, onMetrics, other}}
+	labelEndpoint = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, onJWKS, onMetadata, onAdmin, onHealth, onMetrics, other}}
 	labelCode     = label{"code", []string{
 		"200", "201", "204", "304", "400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "422", "429", "431", "500", "503", other,
 	}}
@@ -79,6 +80,7 @@ func (m *trafficMetrics) public(issuer, base string) *traffic {
 	issuer, base = pathOf(issuer), pathOf(base)
 	return m.traffic(map[string]string{
 		base + authority.PathToken: onToken, base + authority.PathIntrospect: onAsk, base + authority.PathRevoke: onRevoke,
+		base + authority.PathSecret: onRotate,
 		issuer + authority.PathJWKS: onJWKS, issuer + "/.well-known/openid-configuration": onMetadata,
 		"/.well-known/oauth-authorization-server" + issuer: onMetadata,
 	})
