@@ -15,7 +15,7 @@ import (
 func (a *API) AuditPage(ctx context.Context, filter AuditFilter, after string, limit int) (AuditPage, error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	for name, value := range map[string]string{
-		"after": after, "client": filter.Client, "kind": filter.Kind, "actor": filter.Actor, "reason": filter.Reason, "request_id": filter.RequestID,
+		"cursor": after, "client": filter.Client, "kind": filter.Kind, "actor": filter.Actor, "reason": filter.Reason, "request_id": filter.RequestID,
 		"since": queryTime(filter.Since), "until": queryTime(filter.Until),
 	} {
 		if value != "" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/url"
 
 	"github.com/writ-auth/writ/oauth"
 )
@@ -27,9 +28,19 @@ func (a *API) client(ctx context.Context, method, path string, body any, options
 	return client, err
 }
 
-// Clients returns all clients in the order of their IDs, page by page as they are asked for.
-func (a *API) Clients(ctx context.Context) iter.Seq2[Client, error] {
-	return pages[Client](ctx, a, "/clients", nil)
+// Clients returns the clients that pass the filter, in its order, page by page as they are asked for; with the zero filter all
+// of them, in the order of their IDs.
+func (a *API) Clients(ctx context.Context, filter ClientFilter) iter.Seq2[Client, error] {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"search": filter.Search, "auth_method": filter.AuthMethod, "resource": filter.Resource, "role": filter.Role,
+		"suspended": string(filter.Suspended), "self_registered": string(filter.SelfRegistered), "sort": filter.Sort,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return pages[Client](ctx, a, "/clients", query)
 }
 
 // UpdateClient replaces what is registered about a client. Its keys stay when the update names neither jwks nor jwks_uri. To

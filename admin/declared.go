@@ -47,7 +47,7 @@ func (a *API) Export(ctx context.Context, admin, self string) (DeclaredState, er
 		sortGrants(role.Grants)
 		state.Roles = append(state.Roles, role.RoleSettings)
 	}
-	for client, err := range a.Clients(ctx) {
+	for client, err := range a.Clients(ctx, ClientFilter{}) {
 		if err != nil {
 			return state, err
 		}

@@ -56,7 +56,7 @@ func tagged[T any](ctx context.Context, a *API, method, path string, body any, o
 func pages[T any](ctx context.Context, a *API, path string, query url.Values) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for cursor := ""; ; {
-			page, err := call[Page[T]](ctx, a, http.MethodGet, path+asQuery(query, "after", cursor), nil, nil)
+			page, err := call[Page[T]](ctx, a, http.MethodGet, path+asQuery(query, "cursor", cursor), nil, nil)
 			if err != nil {
 				var none T
 				yield(none, err)

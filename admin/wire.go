@@ -90,6 +90,16 @@ type (
 	Problem = wire.Problem
 	// A FieldProblem is one field that is wrong.
 	FieldProblem = wire.FieldProblem
+	// A ClientFilter says which clients are wanted, and in which order.
+	ClientFilter = wire.ClientFilter
+	// A Choice is Yes, No, or when empty neither.
+	Choice = wire.Choice
 	// A Page is a part of a list.
 	Page[T any] = wire.Page[T]
+)
+
+// The choices of a ClientFilter.
+const (
+	Yes = wire.Yes
+	No  = wire.No
 )

@@ -38,8 +38,8 @@ type AuditFilter struct {
 // one answer.
 type AuditPage struct {
 	Items    []AuditRecord `json:"items"`
-	Next     string        `json:"next,omitempty" doc:"The value of after for the next page; left out when there is no more yet"`
-	Position string        `json:"position" doc:"The value of after for what comes later than all that was looked through"`
+	Next     string        `json:"next,omitempty" doc:"The cursor of the next page; left out when there is no more yet"`
+	Position string        `json:"position" doc:"The cursor of what comes later than all that was looked through"`
 }
 
 // An AuditReport says whether all that happened and was changed holds together.

@@ -59,28 +59,6 @@ func status(client admin.Client) string {
 	return "active"
 }
 
-func newClientList(as *operatorFlag) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List clients", Example: "  writ client list --json", Args: noArgs}
-	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		api, err := as.connect()
-		if err != nil {
-			return err
-		}
-		rows := [][]string{}
-		var all []admin.Client
-		for client, err := range api.Clients(cmd.Context()) {
-			if err != nil {
-				return err
-			}
-			all = append(all, client)
-			rows = append(rows, []string{client.ClientName, client.ID, status(client), client.TokenEndpointAuthMethod, describeGrants(client)})
-		}
-		return writeList(cmd.OutOrStdout(), *asJSON, all, []string{"NAME", "CLIENT ID", "STATUS", "METHOD", "MAY"}, rows)
-	}
-	return cmd
-}
-
 func newClientDelete(as *operatorFlag) *cobra.Command {
 	return newDelete(as, &cobra.Command{
 		Use:     "delete NAME",

@@ -1,9 +1,11 @@
 package adminapi
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -409,37 +411,92 @@ func TestCO16(t *testing.T) {
 	}
 }
 
+// many registers objects for several pages.
+func (b *bench) many() {
+	b.t.Helper()
+	ctx, system := b.t.Context(), registry.System("test")
+	for i := range 5 {
+		if _, err := b.registry.CreateClient(ctx, system, oauth.ClientMetadata{ClientName: fmt.Sprintf("worker-%d", i)}); err != nil {
+			b.t.Fatal(err)
+		}
+		if _, err := b.registry.CreateRole(ctx, system, registry.RoleSettings{Name: fmt.Sprintf("role-%d", i)}); err != nil {
+			b.t.Fatal(err)
+		}
+		if _, err := b.registry.CreateResource(ctx, system, registry.ResourceSettings{URI: fmt.Sprintf("urn:example:%d", i)}); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// cursor returns what a page of a list says that the next is.
+func (b *bench) cursor(path string) string {
+	b.t.Helper()
+	response := b.call("GET", path, b.all(), "")
+	next := decode[Page[any]](b.t, response).Next
+	if response.StatusCode != http.StatusOK || next == "" {
+		b.t.Fatalf("%s: %d %s", path, response.StatusCode, text(b.t, response))
+	}
+	return next
+}
+
 func TestCO17(t *testing.T) {
 	b := stocked(t)
-	for _, list := range []string{"clients", "roles", "resources"} {
-		for name, after := range map[string]string{
-			"SQL":        "%27%3B%20drop%20table%20clients%3B--",
-			"10 KiB":     strings.Repeat("a", 10<<10),
-			"a NUL":      "%00",
-			"not UTF-8":  "%ff",
-			"a path":     "..%2f..%2fetc",
-			"a wildcard": "%25",
-			"truncated":  "%",
+	b.many()
+	for path, elsewhere := range map[string]string{
+		"/admin/v1/clients?limit=2": "/admin/v1/clients?limit=2&sort=name", "/admin/v1/clients?limit=2&sort=-created": "/admin/v1/clients?limit=2&sort=created",
+		"/admin/v1/clients?limit=2&search=worker": "/admin/v1/clients?limit=2", "/admin/v1/clients?limit=2&suspended=false": "/admin/v1/clients?limit=2&self_registered=false",
+		"/admin/v1/roles?limit=2": "/admin/v1/resources?limit=2", "/admin/v1/resources?limit=2": "/admin/v1/roles?limit=2",
+	} {
+		good := b.cursor(path)
+		if got := b.call("GET", path+"&cursor="+good, b.all(), ""); got.StatusCode != http.StatusOK {
+			t.Errorf("%s: its own cursor: %d %s", path, got.StatusCode, text(t, got))
+		}
+		place, err := base64.RawURLEncoding.DecodeString(good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		longer := base64.RawURLEncoding.EncodeToString(append(slices.Clone(place), 'a'))
+		unsigned := base64.RawURLEncoding.EncodeToString(place[macSize:])
+		zeros := base64.RawURLEncoding.EncodeToString(append(make([]byte, macSize), place[macSize:]...))
+		place[len(place)-1] ^= 1
+		for name, cursor := range map[string]string{
+			"of another query": b.cursor(elsewhere), "of another server": list{[]byte("another root key"), "clients", ""}.seal("a"), "of the wrong place": base64.RawURLEncoding.EncodeToString(place),
+			"truncated": good[:len(good)-4], "cut to the MAC": good[:21], "longer": longer, "unsigned": unsigned, "signed with zeros": zeros,
+			"padded": good + "%3D%3D", "SQL": "%27%3B%20drop%20table%20clients%3B--", "10 KiB": strings.Repeat("a", 10<<10), "a NUL": "%00",
+			"not UTF-8": "%ff", "a path": "..%2f..%2fetc", "a wildcard": "%25", "an ID": "billing", "one letter": "a",
 		} {
-			t.Run("CO-17 "+list+" "+name, func(t *testing.T) {
-				wantProblem(t, b.call("GET", "/admin/v1/"+list+"?after="+after, b.all(), ""), 400)
+			t.Run("CO-17 "+path+" "+name, func(t *testing.T) {
+				wantProblem(t, b.call("GET", path+"&cursor="+cursor, b.all(), ""), 400)
 			})
 		}
 	}
+	t.Run("CO-17 audit", func(t *testing.T) {
+		response := b.call("GET", "/admin/v1/audit?kind=token", b.all(), "")
+		position := decode[AuditPage](t, response).Position
+		if got := b.call("GET", "/admin/v1/audit?kind=token&cursor="+position, b.all(), ""); got.StatusCode != http.StatusOK || b.asked[len(b.asked)-1].after != "1.2.3" {
+			t.Errorf("its own cursor: %d, asked for %+v", got.StatusCode, b.asked)
+		}
+		for _, query := range []string{"cursor=" + position, "kind=client&cursor=" + position, "kind=token&cursor=1.2.3"} {
+			wantProblem(t, b.call("GET", "/admin/v1/audit?"+query, b.all(), ""), 400)
+		}
+	})
 }
 
 func TestCO18(t *testing.T) {
 	b := stocked(t)
 	for _, query := range []string{
 		"limit=-1", "limit=0", "limit=501", "limit=1e9", "limit=1000000000", "limit=99999999999999999999", "limit=a", "limit=%00",
-		"limit=1&limit=2", "after=a&after=b", "sort=name%3Bdrop%20table", "filter=name%20eq%20%27x%27", "page_token=x",
-		"limit=1;after=b", "limit=%zz", "Limit=1", "limit[]=1",
+		"limit=1&limit=2", "cursor=a&cursor=b", "sort=name%3Bdrop%20table", "filter=name%20eq%20%27x%27", "page_token=x",
+		"limit=1;after=b", "limit=%zz", "Limit=1", "limit[]=1", "after=a",
+		"sort=secret", "sort=-", "sort=--name", "sort=name,id", "sort=Name", "sort=name%00", "sort=1", "search[]=a", "search=%00", "search=%ff",
+		"suspended=yes", "suspended=1", "suspended=true%20or%201%3D1", "self_registered=maybe", "auth_method=none", "auth_method=%27%20or%201%3D1",
+		"role=%00", "role=" + strings.Repeat("a", 65), "resource=%ff", "resource=" + strings.Repeat("a", 513), "search=a&search=b",
 	} {
 		t.Run("CO-18 "+query, func(t *testing.T) {
 			wantProblem(t, b.call("GET", "/admin/v1/clients?"+query, b.all(), ""), 400)
 		})
 	}
-	for _, query := range []string{"", "limit=1", "limit=500", "after=a", "after=&limit=3"} {
+	for _, query := range []string{"", "limit=1", "limit=500", "cursor=&limit=3", "sort=-updated&suspended=false&self_registered=false&role=reader&auth_method=private_key_jwt&resource=urn:a:b&search=b"} {
 		if got := b.call("GET", "/admin/v1/clients?"+query, b.all(), ""); got.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", query, got.StatusCode, text(t, got))
 		}
@@ -457,6 +514,22 @@ func TestCO19(t *testing.T) {
 			if took := time.Since(began); took > time.Second {
 				t.Errorf("took %v", took)
 			}
+		})
+	}
+	for search, want := range map[string]int{
+		"%25": 0, "_": 0, "bill_ng": 0, "b*": 0, "(a%2b)%2b$": 0, ".": 0, "BILL": 1, "illi": 1, "": 2, "%5c": 0, "%27": 0, "e": 1,
+		strings.Repeat("a", 128): 0,
+	} {
+		t.Run(fmt.Sprintf("CO-19 search %.20s", search), func(t *testing.T) {
+			response := b.call("GET", "/admin/v1/clients?search="+search, b.all(), "")
+			if got := len(decode[Page[Client]](t, response).Items); response.StatusCode != http.StatusOK || got != want {
+				t.Errorf("%d clients, want %d: %d %s", got, want, response.StatusCode, text(t, response))
+			}
+		})
+	}
+	for _, long := range []string{strings.Repeat("a", 129), strings.Repeat("a", 4<<10), strings.Repeat("%25", 4<<10), strings.Repeat("ä", 128)} {
+		t.Run("CO-19 a long search", func(t *testing.T) {
+			wantProblem(t, b.call("GET", "/admin/v1/clients?search="+url.QueryEscape(long), b.all(), ""), 400)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/writ-auth/writ/internal/registry"
 )
@@ -17,8 +18,8 @@ type Audit struct {
 // audited asks for a page of what happened.
 type audited struct {
 	AuditFilter
-	After string `query:"after" doc:"What next or position of the page before said" maxLength:"100"`
-	Limit int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100"`
+	Cursor string `query:"cursor" doc:"What next or position of the page before said, with the same filter" maxLength:"1024"`
+	Limit  int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100"`
 }
 
 var errNoAudit = &registry.Error{Code: registry.NotFound, Text: "this server keeps no audit trail"}
@@ -30,7 +31,14 @@ func (a *api) listAudit(ctx context.Context, in *audited) (*answer[AuditPage], e
 	if a.audit.Page == nil {
 		return nil, errNoAudit
 	}
-	return answered(a.audit.Page(ctx, in.AuditFilter, in.After, in.Limit))
+	list := a.list("audit", fmt.Sprintf("%q", in.AuditFilter))
+	after, err := list.open(in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.audit.Page(ctx, in.AuditFilter, after, in.Limit)
+	page.Next, page.Position = list.seal(page.Next), list.seal(page.Position)
+	return answered(page, err)
 }
 
 func (a *api) verifyAudit(ctx context.Context, _ *struct{}) (*answer[AuditReport], error) {

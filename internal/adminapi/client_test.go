@@ -119,7 +119,7 @@ func TestCallerPages(t *testing.T) {
 	}
 	c := b.caller(b.all())
 	names := map[string]int{}
-	for client, err := range c.Clients(t.Context()) {
+	for client, err := range c.Clients(t.Context(), admin.ClientFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestCallerPages(t *testing.T) {
 			t.Errorf("%s came %d times", name, times)
 		}
 	}
-	for range c.Clients(t.Context()) {
+	for range c.Clients(t.Context(), admin.ClientFilter{}) {
 		break // a caller may have seen enough
 	}
 }
@@ -178,7 +178,7 @@ func TestCallerErrors(t *testing.T) {
 			t.Errorf("%s: got %v, want %d %s", test.name, err, test.status, test.text)
 		}
 	}
-	for _, err := range b.caller("garbage").Clients(t.Context()) {
+	for _, err := range b.caller("garbage").Clients(t.Context(), admin.ClientFilter{}) {
 		p, ok := errors.AsType[*admin.Problem](err)
 		if !ok || p.Status != 401 || !strings.HasPrefix(p.Error(), "invalid_token: ") {
 			t.Errorf("got %v", err)

@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/writ-auth/writ/admin/wire"
@@ -37,14 +38,26 @@ type none struct{}
 
 func done(err error) (*none, error) { return nil, err }
 
-// listed asks for a page.
-type listed struct {
-	After string `query:"after" doc:"What next of the page before said" maxLength:"700"`
-	Limit int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100"`
+// Listed asks for a page.
+type Listed struct {
+	Cursor string `query:"cursor" doc:"What next of the page before said; of the same list, with the same filter and order" maxLength:"1024"`
+	Limit  int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100"`
 }
 
-func paged[T any](items []T, next string, err error) (*answer[wire.Page[T]], error) {
-	return answered(wire.Page[T]{Items: items, Next: next}, err)
+// paged reads a page of a list behind a cursor.
+func paged[T any](l list, in Listed, read func(after string, limit int) ([]T, string, error)) (*answer[wire.Page[T]], error) {
+	after, err := l.open(in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := read(after, in.Limit)
+	return answered(wire.Page[T]{Items: items, Next: l.seal(next)}, err)
+}
+
+// clientsListed asks for a page of clients.
+type clientsListed struct {
+	wire.ClientFilter
+	Listed
 }
 
 // sent is a request with a body.
@@ -122,8 +135,10 @@ type ofKey struct {
 	ID string `path:"id" doc:"The key's ID"`
 }
 
-func (a *api) listClients(ctx context.Context, in *listed) (*answer[wire.Page[wire.Client]], error) {
-	return paged(a.registry.Clients(ctx, actor(ctx), in.After, in.Limit))
+func (a *api) listClients(ctx context.Context, in *clientsListed) (*answer[wire.Page[wire.Client]], error) {
+	return paged(a.list("clients", fmt.Sprintf("%q", in.ClientFilter)), in.Listed, func(after string, limit int) ([]wire.Client, string, error) {
+		return a.registry.Clients(ctx, actor(ctx), in.ClientFilter, after, limit)
+	})
 }
 
 func (a *api) createClient(ctx context.Context, in *sent[oauth.ClientMetadata]) (*tagged[wire.Registered], error) {
@@ -167,21 +182,10 @@ func (a *api) revokeClientKey(ctx context.Context, in *ofClientKey) (*none, erro
 	return done(in.in(a.registry).RevokeClientKey(ctx, actor(ctx), in.Client, in.Key))
 }
 
-func (a *api) listResources(ctx context.Context, in *listed) (*answer[wire.Page[wire.Resource]], error) {
-	after := ""
-	if in.After != "" {
-		var ok bool
-		if after, ok = wire.ResourceURI(in.After); !ok {
-			return nil, &registry.Error{
-				Code: registry.Invalid, Text: "not valid", Problems: []registry.Problem{{Field: "after", Text: "is not the ID of a resource"}},
-			}
-		}
-	}
-	found, next, err := a.registry.Resources(ctx, actor(ctx), after, in.Limit)
-	if next != "" {
-		next = wire.ResourceID(next)
-	}
-	return paged(found, next, err)
+func (a *api) listResources(ctx context.Context, in *Listed) (*answer[wire.Page[wire.Resource]], error) {
+	return paged(a.list("resources", ""), *in, func(after string, limit int) ([]wire.Resource, string, error) {
+		return a.registry.Resources(ctx, actor(ctx), after, limit)
+	})
 }
 
 func (a *api) createResource(ctx context.Context, in *sent[wire.ResourceSettings]) (*tagged[wire.Resource], error) {
@@ -215,8 +219,10 @@ func (a *api) deleteResource(ctx context.Context, in *ResourceChange) (*none, er
 	return done(in.in(a.registry).DeleteResource(ctx, actor(ctx), uri))
 }
 
-func (a *api) listRoles(ctx context.Context, in *listed) (*answer[wire.Page[wire.Role]], error) {
-	return paged(a.registry.Roles(ctx, actor(ctx), in.After, in.Limit))
+func (a *api) listRoles(ctx context.Context, in *Listed) (*answer[wire.Page[wire.Role]], error) {
+	return paged(a.list("roles", ""), *in, func(after string, limit int) ([]wire.Role, string, error) {
+		return a.registry.Roles(ctx, actor(ctx), after, limit)
+	})
 }
 
 func (a *api) createRole(ctx context.Context, in *sent[wire.RoleSettings]) (*tagged[wire.Role], error) {
@@ -240,7 +246,7 @@ func (a *api) deleteRole(ctx context.Context, in *RoleChange) (*none, error) {
 
 func (a *api) listKeys(ctx context.Context, _ *struct{}) (*answer[wire.Page[wire.Key]], error) {
 	keys, err := a.registry.Keys(ctx, actor(ctx))
-	return paged(keys, "", err)
+	return answered(wire.Page[wire.Key]{Items: keys}, err)
 }
 
 func (a *api) rotateKey(ctx context.Context, in *sent[wire.Rotation]) (*answer[wire.Key], error) {

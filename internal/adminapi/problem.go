@@ -119,7 +119,7 @@ func (a *api) challenged(ctx context.Context, p *Problem, code oauth.Code, scope
 
 func location(field string) string {
 	switch field {
-	case "after", "limit":
+	case "cursor", "limit", "search", "auth_method", "resource", "role", "suspended", "self_registered", "sort":
 		return "query." + field
 	case idempotencyKey:
 		return "header." + field

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/writ-auth/writ/admin/wire"
 	"github.com/writ-auth/writ/internal/registry"
 )
 
@@ -16,7 +17,7 @@ var errNoExplanations = errors.New("adminapi: nothing here explains refusals")
 // explain checks the caller against what is registered now, as every other route does: the registry is not asked for anything
 // else when nobody is named.
 func (a *api) explain(ctx context.Context, in *ofRefusal) (*answer[Explanation], error) {
-	if _, _, err := a.registry.Clients(ctx, actor(ctx), "", 1); err != nil {
+	if _, _, err := a.registry.Clients(ctx, actor(ctx), wire.ClientFilter{}, "", 1); err != nil {
 		return nil, err
 	}
 	if a.explains == nil {

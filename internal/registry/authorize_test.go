@@ -26,8 +26,11 @@ func calls(b *bench) map[string]struct {
 		call  func(context.Context, Actor) error
 	}
 	return map[string]entry{
-		"Client":  {ClientsRead, func(ctx context.Context, a Actor) error { _, err := b.Client(ctx, a, "billing"); return err }},
-		"Clients": {ClientsRead, func(ctx context.Context, a Actor) error { _, _, err := b.Clients(ctx, a, "", 0); return err }},
+		"Client": {ClientsRead, func(ctx context.Context, a Actor) error { _, err := b.Client(ctx, a, "billing"); return err }},
+		"Clients": {ClientsRead, func(ctx context.Context, a Actor) error {
+			_, _, err := b.Clients(ctx, a, ClientFilter{}, "", 0)
+			return err
+		}},
 		"PlanDeclared": {ClientsRead, func(ctx context.Context, a Actor) error {
 			_, err := b.PlanDeclared(ctx, a, declaredClients(DeclaredClient{ClientMetadata: oauth.ClientMetadata{ClientName: "billing", TokenTTLSeconds: 60}}))
 			return err

@@ -81,31 +81,6 @@ func (r *Registry) Client(ctx context.Context, actor Actor, nameOrID string) (Cl
 	return client, wrap(err)
 }
 
-// Clients returns clients in the order of their IDs, up to limit of them, behind the one with the ID after; and the ID to
-// go on behind, "" at the end.
-func (r *Registry) Clients(ctx context.Context, actor Actor, after string, limit int) ([]Client, string, error) {
-	if err := r.read(ctx, actor, ClientsRead); err != nil {
-		return nil, "", err
-	}
-	limit, err := checkLimit(limit)
-	if err != nil {
-		return nil, "", err
-	}
-	if after != "" && !validName(after) {
-		return nil, "", invalid(Problem{"after", "is not the ID of a client"})
-	}
-	records, err := r.store.Clients().List(ctx, after, limit+1)
-	if err != nil {
-		return nil, "", wrap(err)
-	}
-	records, next := page(records, limit)
-	clients, err := r.views(ctx, r.store, records)
-	if err != nil {
-		return nil, "", wrap(err)
-	}
-	return clients, next, nil
-}
-
 // UpdateClient replaces what is registered about a client, all but its name and whether it is suspended. Its method stays
 // when the update names none, so that no client falls back to secrets by an omission. Its secrets stay as long as a method
 // that is accepted needs them. So do its keys: an update that names neither jwks nor jwks_uri leaves them as they are, and

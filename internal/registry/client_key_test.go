@@ -290,7 +290,7 @@ func TestLastUses(t *testing.T) {
 	if got := b.look(t, "tls").Uses; !cmp.Equal(got, []KeyUse{{Credential: "certificate", LastUse: used("192.0.2.4")}}) {
 		t.Errorf("certificate: %+v", got)
 	}
-	clients, _, err := b.Clients(ctx, System("test"), "", 0)
+	clients, _, err := b.Clients(ctx, System("test"), ClientFilter{}, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -262,7 +262,7 @@ func TestRG12(t *testing.T) {
 		if good != 1 {
 			t.Errorf("%d registrations with a token for one", good)
 		}
-		clients, _, err := b.Clients(t.Context(), System("test"), "dyn", 0)
+		clients, _, err := b.Clients(t.Context(), System("test"), ClientFilter{}, "dyn", 0)
 		if dyn := slices.DeleteFunc(clients, func(c Client) bool { return c.Registration == nil }); len(dyn) != 1 || err != nil {
 			t.Errorf("%d clients, %v", len(dyn), err)
 		}

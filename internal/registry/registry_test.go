@@ -291,7 +291,7 @@ func TestClientsInPages(t *testing.T) {
 	}
 	after, calls := "", 0
 	for {
-		clients, next, err := b.Clients(ctx, system, after, 3)
+		clients, next, err := b.Clients(ctx, system, ClientFilter{}, after, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,11 +311,11 @@ func TestClientsInPages(t *testing.T) {
 		t.Errorf("missing %v after %d pages of 3", want, calls)
 	}
 	for _, bad := range []int{-1, MaxLimit + 1, 1e9} {
-		_, _, err := b.Clients(ctx, system, "", bad)
+		_, _, err := b.Clients(ctx, system, ClientFilter{}, "", bad)
 		wantCode(t, err, Invalid)
 	}
 	for _, bad := range []string{"'; drop table clients", "%00", "a\x00", strings.Repeat("a", 10<<10), "-"} {
-		_, _, err := b.Clients(ctx, system, bad, 0)
+		_, _, err := b.Clients(ctx, system, ClientFilter{}, bad, 0)
 		wantCode(t, err, Invalid)
 		_, _, err = b.Roles(ctx, system, bad, 0)
 		wantCode(t, err, Invalid)
@@ -631,7 +631,7 @@ func TestNoChangeWithoutEvent(t *testing.T) {
 			t.Errorf("got %v, want the store's error", err)
 		}
 	}
-	clients, _, err := b.Clients(ctx, system, "", 0)
+	clients, _, err := b.Clients(ctx, system, ClientFilter{}, "", 0)
 	if err != nil || len(clients) != 2 {
 		t.Errorf("%d clients, %v", len(clients), err)
 	}

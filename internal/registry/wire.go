@@ -6,6 +6,8 @@ import "github.com/writ-auth/writ/admin/wire"
 type (
 	// A Client is what an operator sees of one.
 	Client = wire.Client
+	// A ClientFilter says which clients are wanted, and in which order.
+	ClientFilter = wire.ClientFilter
 	// A LastUse says when a credential was last good for something.
 	LastUse = wire.LastUse
 	// SecretInfo is what can be told about a secret.
