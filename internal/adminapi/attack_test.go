@@ -511,7 +511,7 @@ func TestCO19(t *testing.T) {
 			for _, kind := range []string{"clients", "roles"} {
 				wantProblem(t, b.call("GET", "/admin/v1/"+kind+"/"+name, b.all(), ""), 404)
 			}
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("took %v", took)
 			}
 		})
