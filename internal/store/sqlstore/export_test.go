@@ -79,3 +79,10 @@ func (s *Store) Limit(ctx context.Context, pages int) (now int, err error) {
 
 // WithoutNotify makes the Store one on an engine that does not know the statement.
 func (s *Store) WithoutNotify() { s.database.withoutNotify() }
+
+// Waiting returns how many calls of UseOnce wait for a batch to begin.
+func (s *Store) Waiting() int {
+	s.uses.mu.Lock()
+	defer s.uses.mu.Unlock()
+	return len(s.uses.waiting)
+}

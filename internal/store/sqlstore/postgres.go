@@ -36,6 +36,7 @@ var postgresDialect = dialect{
 	grantsOf:     "json_array_elements(whole.grants::json)",
 	rolesOf:      "json_array_elements_text(whole.roles::json)",
 	listed:       "json_array_elements_text($1::text::json)",
+	elements:     "json_array_elements($1::text::json)",
 }
 
 func connectPostgreSQL(ctx context.Context, options Options) (*database, error) {

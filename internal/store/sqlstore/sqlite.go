@@ -27,6 +27,7 @@ var sqliteDialect = dialect{
 	grantsOf:     "json_each(whole.grants)",
 	rolesOf:      "json_each(whole.roles)",
 	listed:       "json_each($1)",
+	elements:     "json_each($1)",
 }
 
 // connectSQLite opens the file at path, made if need be. It has one connection that writes, since SQLite has one writer

@@ -57,6 +57,7 @@ type Store struct {
 	now      func() time.Time
 	writer   chan struct{} // holds one token: whose Update may run. Waiters hold no connection.
 	close    func() error
+	uses     *gathering
 	bell     store.Bell // rung for changes through this Store
 }
 
@@ -78,7 +79,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 }
 
 func newStore(db *database, options Options) *Store {
-	s := &Store{database: db, now: options.Now, writer: make(chan struct{}, 1), close: sync.OnceValue(db.close)}
+	s := &Store{database: db, now: options.Now, writer: make(chan struct{}, 1), uses: newGathering(), close: sync.OnceValue(db.close)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -113,6 +114,7 @@ type dialect struct {
 	grantsOf     sqlText // a client's grants and roles as the column "value" of a table
 	rolesOf      sqlText
 	listed       sqlText // the texts of the list $1, likewise
+	elements     sqlText // and its objects
 }
 
 func connect(ctx context.Context, options Options) (*database, error) {

@@ -32,10 +32,6 @@ func placeholders(n int) []sqlText {
 }
 
 const (
-	useOnce = `INSERT INTO used_ids (id, expires) VALUES ($1, $2)
-		ON CONFLICT (id) DO UPDATE SET expires = excluded.expires
-		WHERE used_ids.expires <> 0 AND used_ids.expires < $3`
-
 	readCounter = `SELECT value FROM counters WHERE name = $1`
 	growCounter = `UPDATE counters SET value = value + 1 WHERE name = $1`
 
@@ -72,7 +68,7 @@ func (d *database) statements() (reads, writes []sqlText) {
 	for _, text := range d.searches {
 		reads = append(reads, text)
 	}
-	writes = []sqlText{useOnce, growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
+	writes = []sqlText{d.useOnce(), growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
 		signingKeys.statements, revocations.statements, checkpoints.statements, initialTokens.statements} {
 		reads = append(reads, t.get, t.exists, t.list)

@@ -32,20 +32,6 @@ func (v view) InitialTokens() store.Table[store.InitialToken] {
 	return table[store.InitialToken]{v, &initialTokens}
 }
 
-func (v view) UseOnce(ctx context.Context, id string, expires time.Time) error {
-	if id == "" || !store.Valid(id) {
-		return store.ErrInvalid
-	}
-	used, err := v.exec(ctx, useOnce, id, microseconds(expires), microseconds(v.store.now()))
-	if err != nil {
-		return fmt.Errorf("sqlstore: use once: %w", err)
-	}
-	if used == 0 {
-		return store.ErrExists
-	}
-	return nil
-}
-
 func (v view) Append(ctx context.Context, event store.Event) error {
 	if !store.Valid(event) {
 		return store.ErrInvalid
@@ -200,12 +186,16 @@ func (v view) exec(ctx context.Context, text sqlText, args ...any) (int64, error
 
 // query runs a statement that reads and calls each for every row, with a function that scans it.
 func (v view) query(ctx context.Context, text sqlText, args []any, each func(scan func(...any) error) error) error {
+	if v.tx != nil {
+		return v.queryFrom(ctx, v.store.database.writes, text, args, each)
+	}
+	return v.queryFrom(ctx, v.store.database.reads, text, args, each)
+}
+
+// queryFrom is query on the connections of a pool; on those that write, the statement may write, too.
+func (v view) queryFrom(ctx context.Context, from *pool, text sqlText, args []any, each func(scan func(...any) error) error) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	from := v.store.database.reads
-	if v.tx != nil {
-		from = v.store.database.writes
-	}
 	statement, err := from.statement(ctx, v.tx.sql(), text)
 	if err != nil {
 		return err
