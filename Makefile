@@ -41,6 +41,9 @@ fuzz: ## fuzz every target for FUZZTIME (a minute unless said otherwise)
 drills: setup ## kill, starve, cut off and overload a running server, and measure what callers notice; as root, 12 minutes
 	@scripts/drills
 
+chart: ## lint and render the Helm chart, and hold it to Kubernetes' types; the first time helm is compiled, which takes minutes
+	cd deploy/helm/check && go test -count=1 .
+
 cover: setup ## which statements the tests reach, package by package
 	CGO_ENABLED=0 go test -coverpkg=./... -coverprofile=bin/cover.out ./... >/dev/null; go tool cover -func=bin/cover.out | tail -1
 
@@ -50,4 +53,4 @@ format: ## gofumpt over the whole tree
 clean: ## remove what the other targets made
 	rm -rf bin .writ-dev
 
-.PHONY: help build demo setup test lint bench fuzz drills cover format clean
+.PHONY: help build demo setup test lint bench fuzz drills chart cover format clean

@@ -55,13 +55,13 @@ func syncDirectory(path string) error {
 }
 
 // LoadRoot reads a root key file. A file that others can read is refused: whoever has it and a copy of the database has
-// every signing key.
+// every signing key. Of mode 0440 it is good: so Kubernetes hands a secret to the one group of a pod.
 func LoadRoot(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("keyring: root key: %w", err)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 { // Windows has no such modes
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 && info.Mode().Perm() != 0o440 { // Windows has no such modes
 		return nil, fmt.Errorf("keyring: root key %s can be read by others (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
 	}
 	data, err := os.ReadFile(path)

@@ -61,6 +61,7 @@ func TestLoadRoot(t *testing.T) {
 		{"as it is written", good + "\n", 0o600, true},
 		{"without the line end", good, 0o400, true},
 		{"readable by the group", good, 0o640, false},
+		{"readable by the group, and written by nobody", good, 0o440, true},
 		{"readable by all", good, 0o604, false},
 		{"writable by others", good, 0o602, false},
 		{"empty", "", 0o600, false},
