@@ -7,6 +7,7 @@ package oauth
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -71,6 +72,25 @@ type Introspection struct {
 
 	// Confirmation names the key that the token is bound to (RFC 8705, 3.2; RFC 9449, 6.2).
 	Confirmation json.RawMessage `json:"cnf,omitempty"`
+
+	// Extra are the static claims of the client that the token holds. They are written as members of their own, and not read.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// MarshalJSON writes the answer with its extra members. One that is called as a member that there is anyway is left out.
+func (i Introspection) MarshalJSON() ([]byte, error) {
+	type plain Introspection // without this method
+	data, err := json.Marshal(plain(i))
+	if err != nil || len(i.Extra) == 0 {
+		return data, err
+	}
+	extra := maps.Clone(i.Extra)
+	maps.DeleteFunc(extra, func(name string, _ json.RawMessage) bool { return ReservedClaim(name) })
+	more, err := json.Marshal(extra)
+	if err != nil || len(extra) == 0 {
+		return data, err
+	}
+	return append(append(data[:len(data)-1], ','), more[1:]...), nil
 }
 
 // Metadata describes an authorization server (RFC 8414, 2).
@@ -158,7 +178,8 @@ type ClientMetadata struct {
 	TokenTTLSeconds         int64    `json:"token_ttl_seconds,omitempty" doc:"Longest life of the client's tokens in seconds; 0 leaves it to the resource"`
 	Networks                []string `json:"networks,omitempty" doc:"Where the client may ask from, as CIDR, at most 64; when left out, from anywhere" example:"192.0.2.0/24"`
 
-	RotatesSecrets bool `json:"rotates_secrets,omitzero" doc:"Whether the client may give itself a new secret in the place of the one that it presents; of no effect for one that authenticates otherwise"`
+	RotatesSecrets bool            `json:"rotates_secrets,omitzero" doc:"Whether the client may give itself a new secret in the place of the one that it presents; of no effect for one that authenticates otherwise"`
+	Claims         json.RawMessage `json:"claims,omitempty" doc:"A JSON object with claims that each token of the client holds as well: at most 2048 bytes, 32 members and 4 levels; no name that means something to who checks a token, such as roles"`
 
 	JWKS                        json.RawMessage `json:"jwks,omitempty" doc:"The client's public keys (RFC 7517), for private_key_jwt, or with x5c for self_signed_tls_client_auth; excludes jwks_uri"`
 	JWKSURI                     string          `json:"jwks_uri,omitempty" doc:"Where the client publishes its keys; excludes jwks" example:"https://client.example/jwks.json"`
@@ -179,6 +200,8 @@ type Grant struct {
 	Resource string   `json:"resource" doc:"URI of the resource" example:"https://api.example.com"`
 	Scopes   []string `json:"scopes" doc:"Scopes the client may ask for"`
 	Defaults []string `json:"default_scopes,omitempty" doc:"Scopes it gets when it asks for none; none declared means invalid_scope"`
+
+	Claims json.RawMessage `json:"claims,omitempty" doc:"A JSON object with claims that tokens for the resource hold as well; they win over those of the client. Not in roles"`
 }
 
 // Leeway is how far the clocks of issuer and validator may be apart by default (STANDARDS, section 5: at most 10 s).

@@ -121,7 +121,7 @@ func (v *Verifier) introspect(ctx context.Context, sum [sha256.Size]byte, token 
 		return known.token.clone(), nil
 	}
 	asked := v.now() // an answer is as old as its question
-	claims, err := v.introspection.ask(ctx, token)
+	claims, raw, err := v.introspection.ask(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (v *Verifier) introspect(ctx context.Context, sum [sha256.Size]byte, token 
 	if err := v.check(claims); err != nil {
 		return nil, err
 	}
-	t, err := newToken(claims)
+	t, err := newToken(claims, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -168,21 +168,23 @@ var errOtherToken = errors.New("resource: introspection answers about another to
 
 // ask returns what the issuer says about an active token. Whoever cannot ask does not know: every failure is an
 // *UnavailableError and none is remembered.
-func (i *introspector) ask(ctx context.Context, token string) (*oauth.Claims, error) {
+// ask returns what the issuer says of a token, and the JSON object that it stands in.
+func (i *introspector) ask(ctx context.Context, token string) (*oauth.Claims, []byte, error) {
 	select {
 	case i.slots <- struct{}{}:
 		defer func() { <-i.slots }()
 	case <-ctx.Done():
-		return nil, unavailable(0, fmt.Errorf("resource: introspection: %w", context.Cause(ctx)))
+		return nil, nil, unavailable(0, fmt.Errorf("resource: introspection: %w", context.Cause(ctx)))
 	}
 	body, err := i.post(ctx, token)
 	if err != nil {
 		if already, ok := errors.AsType[*UnavailableError](err); ok {
-			return nil, already
+			return nil, nil, already
 		}
-		return nil, unavailable(0, fmt.Errorf("resource: introspection: %w", err))
+		return nil, nil, unavailable(0, fmt.Errorf("resource: introspection: %w", err))
 	}
-	return readIntrospection(body)
+	claims, err := readIntrospection(body)
+	return claims, body, err
 }
 
 func (i *introspector) post(ctx context.Context, token string) ([]byte, error) {

@@ -26,6 +26,7 @@ type Token struct {
 	IssuedAt time.Time // zero if introspection does not say
 
 	bound *pop.Confirmation // never changed, and so shared by clones; nil for a bearer token
+	raw   []byte            // the JSON object with all claims; never changed, either
 }
 
 // A Binding is the key, or the two keys, that a token is bound to. Its zero value is that of a bearer token.

@@ -45,7 +45,7 @@ func (v *Verifier) accept(sum [sha256.Size]byte, t *jose.Token, key Key) (*Token
 	if err != nil {
 		return nil, err
 	}
-	token, err := newToken(claims)
+	token, err := newToken(claims, t.Payload)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,8 @@ func unsafeName(s string) bool {
 	return len(s) > maxNameBytes || strings.ContainsFunc(s, unicode.IsControl)
 }
 
-func newToken(c *oauth.Claims) (*Token, error) {
+// newToken returns the token of claims, and of the JSON object that they stand in.
+func newToken(c *oauth.Claims, raw []byte) (*Token, error) {
 	scope, err := parseScope(c.Scope)
 	if err != nil {
 		return nil, errScope.Because(err)
@@ -174,7 +175,7 @@ func newToken(c *oauth.Claims) (*Token, error) {
 	}
 	t := &Token{
 		Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, Audience: c.Audience, Scope: scope, Roles: c.Roles,
-		ID: c.ID, Expires: date(c.Expires), bound: bound,
+		ID: c.ID, Expires: date(c.Expires), bound: bound, raw: raw,
 	}
 	if c.IssuedAt != 0 {
 		t.IssuedAt = date(c.IssuedAt)

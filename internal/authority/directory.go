@@ -82,6 +82,7 @@ type effective struct {
 	defaults oauth.Scope
 	roles    []string               // names, in the client's order
 	bundles  map[string]oauth.Scope // what each of the roles comes to at the resource
+	claims   string                 // static ones, as they stand in a token: members of an object, without its braces
 }
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
@@ -310,7 +311,7 @@ func (d *directory) sameWork(ctx context.Context, found bool) error {
 }
 
 // effective adds up what a client's own grants and its roles allow. Grants for a resource that is gone, or scopes that it
-// no longer knows, come to nothing.
+// no longer knows, come to nothing; so does a resource whose static claims cannot be read.
 func (c *catalog) effective(record store.Client) map[string]*effective {
 	sum := map[string]*effective{}
 	add := func(grant store.Grant, role string) {
@@ -340,6 +341,9 @@ func (c *catalog) effective(record store.Client) map[string]*effective {
 		for _, grant := range c.roles[name].Grants {
 			add(grant, name)
 		}
+	}
+	if record.Claims != "" || slices.ContainsFunc(record.Grants, func(grant store.Grant) bool { return grant.Claims != "" }) {
+		addStatic(sum, record)
 	}
 	return sum
 }

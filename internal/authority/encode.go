@@ -47,7 +47,7 @@ func newTokenID() string {
 // encode makes the token: a signed JWT, or an opaque one that holds the same claims sealed. Neither needs a row.
 func (a *Authority) encode(authorization *Authorization, claims *oauth.Claims) (string, error) {
 	var scratch [1024]byte
-	payload := appendClaims(scratch[:0], claims)
+	payload := appendStatic(appendClaims(scratch[:0], claims), authorization.Claims)
 	if authorization.Format == store.FormatOpaque {
 		sealed, err := a.ring.Seal(payload)
 		if err != nil {
@@ -92,6 +92,16 @@ func appendClaims(b []byte, c *oauth.Claims) []byte {
 	return append(b, '}')
 }
 
+// appendStatic puts static claims behind the members of an object. None of them is called as one that stands there: readStatic
+// has seen to that.
+func appendStatic(object []byte, members string) []byte {
+	if members == "" {
+		return object
+	}
+	object = append(append(object[:len(object)-1], ','), members...)
+	return append(object, '}')
+}
+
 func appendTexts(b []byte, texts []string) []byte {
 	b = append(b, '[')
 	for i, text := range texts {
@@ -129,9 +139,15 @@ func checksum(text string) string {
 
 const checksumLength = 6
 
+// An issued token is the claims that it was issued with, and the JSON that they stand in.
+type issued struct {
+	oauth.Claims
+	payload []byte
+}
+
 // decode returns the claims of a token that this issuer has issued, whether or not it has expired or was revoked. The
 // text must be the one that was issued, to the last character (CVE-2026-27840: truncated tokens that were taken).
-func (a *Authority) decode(token string) (*oauth.Claims, error) {
+func (a *Authority) decode(token string) (*issued, error) {
 	var claims oauth.Claims
 	if strings.HasPrefix(token, opaquePrefix) {
 		plain, err := a.unseal(token)
@@ -141,7 +157,7 @@ func (a *Authority) decode(token string) (*oauth.Claims, error) {
 		if err := json.Unmarshal(plain, &claims); err != nil || claims.Issuer != a.issuer {
 			return nil, errNotOurs
 		}
-		return &claims, nil
+		return &issued{claims, plain}, nil
 	}
 	parsed, err := jose.Parse(token)
 	if err != nil || parsed.Type != oauth.TypeAccessToken {
@@ -151,7 +167,7 @@ func (a *Authority) decode(token string) (*oauth.Claims, error) {
 	if !found || parsed.Verify(key) != nil || parsed.Decode(&claims) != nil || claims.Issuer != a.issuer {
 		return nil, errNotOurs
 	}
-	return &claims, nil
+	return &issued{claims, parsed.Payload}, nil
 }
 
 func (a *Authority) unseal(token string) ([]byte, error) {

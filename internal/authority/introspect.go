@@ -61,14 +61,14 @@ func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspe
 	}
 	r.Outcome.Result = ResultInactive
 	claims, err := a.decode(token)
-	if err != nil || !concerns(claims, caller) {
+	if err != nil || !concerns(&claims.Claims, caller) {
 		return &oauth.Introspection{}, caller, nil
 	}
 	confirmation, err := pop.ParseConfirmation(claims.Confirmation)
 	if err != nil {
 		return &oauth.Introspection{}, caller, nil
 	}
-	active, err := a.active(ctx, claims)
+	active, err := a.active(ctx, &claims.Claims)
 	if err != nil {
 		return nil, nil, unavailable(err)
 	}
@@ -80,7 +80,7 @@ func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspe
 		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, TokenType: confirmation.TokenType(),
 		Expires: int64(claims.Expires), IssuedAt: int64(claims.IssuedAt), Subject: claims.Subject,
 		Audience: claims.Audience, Issuer: claims.Issuer, ID: claims.ID, Roles: claims.Roles,
-		Confirmation: claims.Confirmation,
+		Confirmation: claims.Confirmation, Extra: staticClaims(claims.payload),
 	}, caller, nil
 }
 

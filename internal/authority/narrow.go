@@ -23,6 +23,7 @@ func narrow(client *client, resources []string, scope string) (*Authorization, e
 	first := client.grants[audience[0]].resource
 	authorization := &Authorization{
 		ClientID: client.ID, Audience: audience, Scope: granted, Format: first.Format, Algorithm: first.Algorithm,
+		Claims: client.grants[audience[0]].claims,
 	}
 	for _, role := range client.grants[audience[0]].roles {
 		if mayShow(client, audience, granted, role) {
@@ -93,6 +94,9 @@ func mayShare(client *client, audience []string) error {
 		resource := client.grants[uri].resource
 		if !client.MultipleAudiences || !resource.MultipleAudiences {
 			return oauth.Errorf(oauth.InvalidTarget, "one token for several resources is not allowed here: ask for one each")
+		}
+		if client.grants[uri].claims != client.grants[audience[0]].claims {
+			return oauth.Errorf(oauth.InvalidTarget, "these resources are told different things about the client: ask for one token each")
 		}
 		if resource.Format != first.Format || resource.Algorithm != first.Algorithm {
 			return oauth.Errorf(oauth.InvalidTarget, "these resources take different kinds of tokens: ask for one each")

@@ -24,6 +24,7 @@ type Authorization struct {
 	Algorithm string
 
 	Confirmation *pop.Confirmation // the key that the token is bound to; nil for a bearer token
+	Claims       string            // static ones, as effective has them
 }
 
 // A grant is a way to ask for a token: the parameters that it reads, and what it decides about a client that

@@ -251,12 +251,13 @@ func describe(record *store.Client, m oauth.ClientMetadata) {
 	record.Grants, record.Roles, record.ResourceServerFor = toGrants(m.Grants), m.Roles, m.ResourceServerFor
 	record.MultipleAudiences, record.RotatesSecrets = m.MultipleAudiences, m.RotatesSecrets
 	record.TokenTTL, record.Networks = time.Duration(m.TokenTTLSeconds)*time.Second, m.Networks
+	record.Claims = string(m.Claims)
 }
 
 func toGrants(grants []oauth.Grant) []store.Grant {
 	var records []store.Grant
 	for _, grant := range grants {
-		records = append(records, store.Grant{Resource: grant.Resource, Scopes: grant.Scopes, Defaults: grant.Defaults})
+		records = append(records, store.Grant{Resource: grant.Resource, Scopes: grant.Scopes, Defaults: grant.Defaults, Claims: string(grant.Claims)})
 	}
 	return records
 }
@@ -264,7 +265,7 @@ func toGrants(grants []oauth.Grant) []store.Grant {
 func fromGrants(records []store.Grant) []oauth.Grant {
 	var grants []oauth.Grant
 	for _, record := range records {
-		grants = append(grants, oauth.Grant{Resource: record.Resource, Scopes: record.Scopes, Defaults: record.Defaults})
+		grants = append(grants, oauth.Grant{Resource: record.Resource, Scopes: record.Scopes, Defaults: record.Defaults, Claims: claimsView(record.Claims)})
 	}
 	return grants
 }

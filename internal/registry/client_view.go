@@ -33,6 +33,7 @@ func metadataOf(record store.Client) oauth.ClientMetadata {
 		Grants: fromGrants(record.Grants), Roles: record.Roles, ResourceServerFor: record.ResourceServerFor,
 		MultipleAudiences: record.MultipleAudiences, TokenTTLSeconds: int64(record.TokenTTL / time.Second), Networks: record.Networks,
 		RotatesSecrets: record.RotatesSecrets,
+		Claims:         claimsView(record.Claims),
 		JWKSURI:        record.JWKSURI, TokenEndpointAuthSigningAlg: record.SigningAlgorithm,
 		TLSClientCertificateBoundAccessTokens: record.CertificateBound, DPoPBoundAccessTokens: record.DPoPBound,
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/writ-auth/writ/internal/store"
 )
@@ -40,6 +41,10 @@ func (f facts) gather(path string, value any) {
 			below := name
 			if path != "" {
 				below = path + "." + name
+			}
+			if text, err := json.Marshal(member); err == nil && (path == "claims" || strings.HasSuffix(path, "].claims")) {
+				f[below] = []string{string(text)} // as a whole: in there, the order of a list may say something
+				continue
 			}
 			f.gather(below, member)
 		}

@@ -168,7 +168,11 @@ func lessThan(fields []DeclaredField, grants bool) string {
 	for _, field := range fields {
 		rights := grants && strings.HasPrefix(field.Field, "grants[") || field.Field == "roles" || field.Field == "resource_server_for" || field.Field == "multiple_audiences"
 		replaced := slices.ContainsFunc(replaces, func(name string) bool { return strings.HasPrefix(field.Field, name) })
+		claim := strings.HasPrefix(field.Field, "claims.") || strings.Contains(field.Field, "].claims.")
 		switch {
+		case claim && len(field.Removed) > 0:
+			lost = append(lost, "has tokens without the former "+field.Field)
+		case claim:
 		case rights && len(field.Removed) > 0 && field.Removed[0] != "yes":
 			lost = append(lost, "loses "+strings.Join(field.Removed, " ")+" of "+field.Field)
 		case replaced && len(field.Removed) > 0:

@@ -43,7 +43,7 @@ func withDefaults(m oauth.ClientMetadata) oauth.ClientMetadata {
 	if len(m.GrantTypes) == 0 {
 		m.GrantTypes = []string{oauth.ClientCredentials}
 	}
-	m.Networks = plainNetworks(m.Networks)
+	m.Networks, m.Claims, m.Grants = plainNetworks(m.Networks), plainClaims(m.Claims), plainGrants(m.Grants)
 	return m
 }
 
@@ -98,7 +98,7 @@ func validateClient(m oauth.ClientMetadata, registered known) problems {
 		}
 	}
 	p.unique("grant_types", m.GrantTypes, 1)
-	p.grants(m.Grants, registered.resources)
+	p.ownGrants(m.Grants, registered.resources)
 	if p.unique("roles", m.Roles, maxRoles) {
 		for i, name := range m.Roles {
 			if _, exists := registered.roles[name]; !exists {
@@ -115,6 +115,7 @@ func validateClient(m oauth.ClientMetadata, registered known) problems {
 	}
 	p.ttl("token_ttl_seconds", m.TokenTTLSeconds)
 	p.networks("networks", m.Networks)
+	p.claims("claims", m.Claims)
 	return p
 }
 
@@ -153,6 +154,18 @@ func (p *problems) unique(field string, values []string, most int) bool {
 	return true
 }
 
+// ownGrants is grants for those of a client, which may have static claims.
+func (p *problems) ownGrants(grants []oauth.Grant, resources map[string]store.Resource) {
+	plain := slices.Clone(grants)
+	for i := range plain {
+		plain[i].Claims = nil
+	}
+	p.grants(plain, resources)
+	for i, grant := range grants[:min(len(grants), maxGrants)] {
+		p.claims(at("grants", i)+".claims", grant.Claims)
+	}
+}
+
 // grants checks that grants name what exists.
 func (p *problems) grants(grants []oauth.Grant, resources map[string]store.Resource) {
 	if len(grants) > maxGrants {
@@ -163,6 +176,9 @@ func (p *problems) grants(grants []oauth.Grant, resources map[string]store.Resou
 		field := at("grants", i)
 		if slices.ContainsFunc(grants[:i], func(g oauth.Grant) bool { return g.Resource == grant.Resource }) {
 			p.add(field+".resource", "is there twice")
+		}
+		if len(grant.Claims) > 0 {
+			p.add(field+".claims", "belongs to a client: many have the same role or token, and would all be said to be the same")
 		}
 		resource, exists := resources[grant.Resource]
 		if !exists {
