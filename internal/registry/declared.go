@@ -121,11 +121,7 @@ func (r *Registry) draft(ctx context.Context, s store.Store, actor Actor, wish D
 	d := newDraft(r, actor.ID, wish, current)
 	d.resources()
 	d.roles()
-	err = each(ctx, s.Clients(), func(client store.Client) error {
-		d.see(client)
-		return nil
-	})
-	if err != nil {
+	if err := d.look(ctx, s); err != nil {
 		return nil, err
 	}
 	d.clients()
