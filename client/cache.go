@@ -28,6 +28,8 @@ type cache struct {
 	fetch func(ctx context.Context, renewal bool) (*Token, error)
 	// failed hears of each failed fetch; kept says that there still is a valid token.
 	failed func(err error, kept bool)
+	// landed is called after each fetch that brought a token, when the callers have it; nil: nothing is.
+	landed func(ctx context.Context)
 
 	mu sync.Mutex
 	// All below is guarded by mu.
@@ -109,6 +111,9 @@ func (c *cache) start(ctx context.Context, renewal bool) {
 		defer cancel()
 		token, err := c.fetch(ctx, renewal)
 		c.land(flight, token, err)
+		if err == nil && c.landed != nil {
+			c.landed(ctx)
+		}
 	}()
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// A Credential proves to the issuer that a request comes from the client. Secret, SecretFile, PrivateKey, PrivateKeyFile,
+// A Credential proves to the issuer that a request comes from the client. Secret, SecretFile, RotatingSecretFile, PrivateKey, PrivateKeyFile,
 // ParsePrivateKey, AssertionFile, CertificateFile and CertificateFunc make one.
 type Credential interface {
 	// methods names the client authentication methods that the credential can serve, its default first.

@@ -50,16 +50,21 @@ func (s secret) attach(request *tokenRequest) error {
 	if err != nil {
 		return err
 	}
-	if request.method == oauth.ClientSecretPost {
-		request.form.Set("client_id", request.clientID)
-		request.form.Set("client_secret", value)
-		return nil
+	request.attachSecret(value)
+	return nil
+}
+
+// attachSecret puts a secret onto the request.
+func (r *tokenRequest) attachSecret(value string) {
+	if r.method == oauth.ClientSecretPost {
+		r.form.Set("client_id", r.clientID)
+		r.form.Set("client_secret", value)
+		return
 	}
 	// Both parts are form-encoded before they are joined (RFC 6749, 2.3.1): a colon in a client ID, or any byte outside
 	// ASCII, would otherwise reach the server as something else.
-	pair := url.QueryEscape(request.clientID) + ":" + url.QueryEscape(value)
-	request.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
-	return nil
+	pair := url.QueryEscape(r.clientID) + ":" + url.QueryEscape(value)
+	r.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
 }
 
 // Format prints REDACTED for every verb.

@@ -98,6 +98,7 @@ func parseMetadata(a *answer, issuer string) (*oauth.Metadata, error) {
 	endpoints := map[string]string{
 		"token_endpoint": m.TokenEndpoint, "jwks_uri": m.JWKSURI,
 		"introspection_endpoint": m.IntrospectionEndpoint, "revocation_endpoint": m.RevocationEndpoint,
+		"client_secret_rotation_endpoint": m.ClientSecretRotationEndpoint,
 	}
 	if m.MTLSEndpointAliases != nil {
 		endpoints["the token_endpoint of mtls_endpoint_aliases"] = m.MTLSEndpointAliases.TokenEndpoint

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // environment says which variable sets which field of Config.
@@ -28,6 +29,8 @@ var environment = map[string]string{
 //	WRIT_PRIVATE_KEY_FILE      file with a private key (PrivateKeyFile)
 //	WRIT_ASSERTION_FILE        file with an assertion of the platform (AssertionFile)
 //	WRIT_CLIENT_SECRET_FILE    file with the client secret (SecretFile)
+//	WRIT_CLIENT_SECRET_ROTATE  how old the secret in that file may get before the client renews it, such as "720h"
+//	                           (RotatingSecretFile)
 //	WRIT_CLIENT_SECRET         the client secret itself; of these four one at most
 //	WRIT_CERTIFICATE_FILE      file with a client certificate (CertificateFile): the credential, or with one of the four
 //	                           what accompanies it
@@ -55,7 +58,7 @@ func ConfigFromEnvironment() (Config, error) {
 		Resource:   os.Getenv("WRIT_RESOURCE"),
 		Scope:      os.Getenv("WRIT_SCOPE"),
 	}
-	err := errors.Join(config.readCredential(), config.readCertificate(), config.readDPoP())
+	err := errors.Join(config.readCredential(), checkRotation(), config.readCertificate(), config.readDPoP())
 	return config, errors.Join(err, config.validate(environment))
 }
 
@@ -68,7 +71,7 @@ func (c *Config) readCredential() error {
 	}{
 		{"WRIT_PRIVATE_KEY_FILE", func(path string) Credential { return PrivateKeyFile(path) }},
 		{"WRIT_ASSERTION_FILE", AssertionFile},
-		{"WRIT_CLIENT_SECRET_FILE", SecretFile},
+		{"WRIT_CLIENT_SECRET_FILE", c.secretFile},
 		{"WRIT_CLIENT_SECRET", Secret},
 	} {
 		value := os.Getenv(kind.variable)
@@ -85,11 +88,34 @@ func (c *Config) readCredential() error {
 	return nil
 }
 
+// secretFile returns the credential of a secret in a file, which renews it if the environment says so.
+func (c *Config) secretFile(path string) Credential {
+	if every, err := time.ParseDuration(os.Getenv("WRIT_CLIENT_SECRET_ROTATE")); err == nil {
+		return RotatingSecretFile(path, every)
+	}
+	return SecretFile(path)
+}
+
 func quantity(n int) string {
 	if n == 2 {
 		return "both"
 	}
 	return "all"
+}
+
+// checkRotation reports an interval that is none, or that nothing is rotated by.
+func checkRotation() error {
+	value := os.Getenv("WRIT_CLIENT_SECRET_ROTATE")
+	if value == "" {
+		return nil
+	}
+	if _, err := time.ParseDuration(value); err != nil {
+		return errors.New("client: WRIT_CLIENT_SECRET_ROTATE: is no duration, such as 720h")
+	}
+	if os.Getenv("WRIT_CLIENT_SECRET_FILE") == "" {
+		return errors.New("client: WRIT_CLIENT_SECRET_ROTATE: goes with WRIT_CLIENT_SECRET_FILE")
+	}
+	return nil
 }
 
 // readCertificate takes the certificate, as the credential if there is no other.

@@ -72,6 +72,9 @@ func (s *server) source(t target) *Source {
 	source := &Source{server: s, target: t, places: placesFor(t.resource, s.config.AllowHosts)}
 	source.cache.fetch = source.fetch
 	source.cache.failed = source.failed
+	if _, rotates := s.config.Credential.(*rotatingSecret); rotates {
+		source.cache.landed = s.rotateIfDue
+	}
 	if len(s.sources) < maxSources {
 		s.sources[t] = source
 	}
