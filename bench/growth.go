@@ -95,6 +95,9 @@ func (b *bench) growClients(ctx context.Context, small *node, clients int) error
 		if clients == b.clients[len(b.clients)-1] {
 			g.target = 0.95
 		}
+		if err := n.touch(ctx, who, b.busy); err != nil {
+			return err
+		}
 		err := b.grow(ctx, g, seededSide("small", small, b.clients[0]), seededSide("grown", n, who), n)
 		if err != nil {
 			return err

@@ -103,7 +103,7 @@ func busyTime() time.Duration {
 	line, _, _ := bytes.Cut(text, []byte("\n"))
 	var ticks int64
 	for i, field := range strings.Fields(string(line)) {
-		if n, err := strconv.ParseInt(field, 10, 64); err == nil && i < 9 && i != 4 && i != 5 { // idle, and waiting for a disk
+		if n, err := strconv.ParseInt(field, 10, 64); err == nil && (i < 4 || i == 8) { // not idle, waiting for a disk, or in interrupts, which are mostly the load's
 			ticks += n
 		}
 	}

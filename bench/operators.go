@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type operated struct {
 	database          string
 	clients, declared int
 	first, page       time.Duration // of clients: the first page, and one in the middle
+	search            time.Duration // for one of them
 	plan              time.Duration // of declared clients, half of them as they are
 	pair                            // tokens, with the smallest registry first
 	memory            int64
@@ -66,7 +68,10 @@ func (b *bench) operate(ctx context.Context, database, dsn string, small *node) 
 	if err := b.askAdmin(ctx, n, &o); err != nil {
 		return err
 	}
-	b.say("%s: pages %v and %v, plan %v; tokens", database, o.first, o.page, o.plan)
+	b.say("%s: pages %v and %v, search %v, plan %v; tokens", database, o.first, o.page, o.search, o.plan)
+	if err := n.touch(ctx, o.clients, b.busy); err != nil {
+		return err
+	}
 	o.pair, err = b.compare(ctx, seededSide("small", small, b.clients[0]), seededSide(database, n, o.clients), load{connections: b.busy})
 	if err != nil {
 		return err
@@ -83,7 +88,11 @@ func (b *bench) askAdmin(ctx context.Context, n *node, o *operated) (err error) 
 	if api.token, err = n.operatorToken(ctx); err != nil {
 		return err
 	}
-	middle := seededID(o.clients / 2)
+	middle, err := api.middle(ctx, o.clients)
+	if err != nil {
+		return err
+	}
+	someone := seededName(o.clients - 7)
 	wish, err := json.Marshal(declaration(o.declared))
 	if err != nil {
 		return err
@@ -92,8 +101,9 @@ func (b *bench) askAdmin(ctx context.Context, n *node, o *operated) (err error) 
 		took *time.Duration
 		ask  func() error
 	}{
-		{&o.first, func() error { return api.page(ctx, "limit=100") }},
-		{&o.page, func() error { return api.page(ctx, "limit=100&after="+middle) }},
+		{&o.first, func() error { return api.page(ctx, "limit=100", "") }},
+		{&o.page, func() error { return api.page(ctx, "limit=100&cursor="+middle, "") }},
+		{&o.search, func() error { return api.page(ctx, "search="+someone[2:], someone) }},
 		{&o.plan, func() error { return api.plan(ctx, wish, o.declared/2) }},
 	} {
 		var all []time.Duration
@@ -112,18 +122,38 @@ func (b *bench) askAdmin(ctx context.Context, n *node, o *operated) (err error) 
 // adminAPI is asked over the wire, as anybody would.
 type adminAPI struct{ address, token string }
 
-// page lists clients.
-func (a adminAPI) page(ctx context.Context, query string) error {
-	var found struct {
-		Items []struct {
-			Name string `json:"client_name"`
-		} `json:"items"`
+// A clientPage is a part of the list of clients.
+type clientPage struct {
+	Items []struct {
+		Name string `json:"client_name"`
+	} `json:"items"`
+	Next string `json:"next"`
+}
+
+// middle returns the cursor of a page in the middle of a list, which is to be had by reading up to there alone.
+func (a adminAPI) middle(ctx context.Context, clients int) (cursor string, err error) {
+	const most = 500
+	for read := 0; read < clients/2; read += most {
+		var page clientPage
+		if err := a.ask(ctx, http.MethodGet, fmt.Sprintf("/clients?limit=%d&cursor=%s", min(most, clients/2), url.QueryEscape(cursor)), nil, &page); err != nil {
+			return "", err
+		}
+		cursor = page.Next
 	}
+	return url.QueryEscape(cursor), nil
+}
+
+// page lists clients. If there is a name, it is that of the only one to be found.
+func (a adminAPI) page(ctx context.Context, query, name string) error {
+	var found clientPage
 	if err := a.ask(ctx, http.MethodGet, "/clients?"+query, nil, &found); err != nil {
 		return err
 	}
 	if len(found.Items) == 0 {
 		return fmt.Errorf("%s: nothing was found", query)
+	}
+	if name != "" && (len(found.Items) > 1 || found.Items[0].Name != name) {
+		return fmt.Errorf("%s: %d were found, the first is %q", query, len(found.Items), found.Items[0].Name)
 	}
 	return nil
 }

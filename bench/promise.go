@@ -46,6 +46,7 @@ func (b *bench) targets() string {
 	for _, o := range b.operated {
 		of := fmt.Sprintf("%s clients in %s: ", thousands(o.clients), o.database)
 		add(max(o.first, o.page) < pagePromise, of+"a page", "< "+millis(pagePromise), millis(max(o.first, o.page)))
+		add(o.search < pagePromise, of+"search", "< "+millis(pagePromise), millis(o.search))
 		add(o.plan < planPromise, fmt.Sprintf("%splan of %s", of, thousands(o.declared)), "< "+millis(planPromise), millis(o.plan))
 		add(o.ratio >= issuancePromise, of+"tokens/s, to 10 clients", "≥ "+ratio(issuancePromise), ratio(o.ratio))
 		add(o.memory < memoryPromise, of+"memory", "< "+megabytes(memoryPromise), megabytes(o.memory))

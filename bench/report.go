@@ -194,9 +194,9 @@ func (b *bench) operatorTable() string {
 	if len(b.operated) == 0 {
 		return ""
 	}
-	t := table{head: []string{"database", "clients", "first page", "page in the middle", "plan of", "plan takes", "tokens, to 10 clients", "memory, most"}}
+	t := table{head: []string{"database", "clients", "first page", "page in the middle", "search for one", "plan of", "plan takes", "tokens, to 10 clients", "memory, most"}}
 	for _, o := range b.operated {
-		t.add(o.database, thousands(o.clients), millis(o.first), millis(o.page), thousands(o.declared)+" clients", millis(o.plan), ratio(o.ratio), megabytes(o.memory))
+		t.add(o.database, thousands(o.clients), millis(o.first), millis(o.page), millis(o.search), thousands(o.declared)+" clients", millis(o.plan), ratio(o.ratio), megabytes(o.memory))
 	}
 	return t.String()
 }

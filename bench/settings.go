@@ -31,7 +31,7 @@ type settings struct {
 }
 
 var fullRun = settings{
-	name: "full", rounds: 5, measure: 1500 * time.Millisecond, warm: 300 * time.Millisecond, connections: []int{1, 16, 64, 256}, busy: 64, starts: 7,
+	name: "full", rounds: 5, measure: 1200 * time.Millisecond, warm: 300 * time.Millisecond, connections: []int{1, 16, 64, 256}, busy: 64, starts: 7,
 	clients: []int{10, 10_000, 1_000_000}, revoked: 1_000_000, issued: 1_000_000, operated: 100_000, declared: 1000,
 }
 
