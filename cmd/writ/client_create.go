@@ -19,6 +19,7 @@ type registration struct {
 	auth                      authentication
 	roles, serves             []string
 	ttl                       time.Duration
+	said                      saidFlags
 	env                       string
 }
 
@@ -38,6 +39,7 @@ private one in NAME.key is found by itself.`,
   writ client create billing --role clerk --env billing.env
   writ client create orders-api --resource-server https://api.example.com   # to introspect
   writ client create billing --role clerk --public-key billing.pub --dpop
+  writ client create billing --role clerk --network 192.0.2.0/24 --claim tenant='"acme"'
   writ client create billing --role clerk --jwks-uri https://billing.example.com/jwks.json
   writ client create billing --role clerk --san-dns billing.example.com --bind-certificate`,
 		Args: exactArgs("NAME"),
@@ -50,6 +52,7 @@ private one in NAME.key is found by itself.`,
 	flags.StringArrayVar(&r.serves, "resource-server", nil, "`URI` of a resource whose API introspects as it; may be repeated")
 	r.auth.flags(cmd, "what its key or certificate is for, else a secret")
 	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
+	r.said.flags(cmd)
 	flags.StringVar(&r.env, "env", "", "write its variables, any secret included, to this `FILE`")
 	_ = cmd.MarkFlagFilename("env") // fails only for a flag that is not there
 	asJSON := jsonFlag(cmd)
@@ -86,7 +89,7 @@ func (r *registration) metadata(name string) (oauth.ClientMetadata, error) {
 	metadata := oauth.ClientMetadata{
 		ClientName: name, Roles: r.roles, ResourceServerFor: r.serves, TokenTTLSeconds: int64(r.ttl / time.Second),
 	}
-	if err := r.auth.apply(&metadata); err != nil {
+	if err := errors.Join(r.auth.apply(&metadata), r.said.apply(&metadata)); err != nil {
 		return metadata, err
 	}
 	switch {

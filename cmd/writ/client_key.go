@@ -32,12 +32,14 @@ A client makes its pair itself: "writ key generate".`,
 func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 	var publicKey, certificate string
 	var starts, expires time.Duration
+	var limit limitFlags
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Give a client one more public key, or certificate of its own",
 		Example: `  writ client key add billing --public-key billing-2.pub
   writ client key add billing --public-key billing-2.pub --expires-in 2160h
-  writ client key add billing --certificate billing-2.crt`,
+  writ client key add billing --certificate billing-2.crt
+  writ client key add billing --public-key billing-2.pub --network 192.0.2.0/24`,
 		Args: exactArgs("NAME"),
 	}
 	cmd.Flags().StringVar(&publicKey, "public-key", "", "`FILE` with the public key: PEM or JWK")
@@ -46,6 +48,7 @@ func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 	_ = cmd.MarkFlagFilename("public-key") // fails only for a flag that is not there
 	_ = cmd.MarkFlagFilename("certificate")
 	cmd.Flags().DurationVar(&starts, "starts-in", 0, "from when on it counts, such as 24h; 0: at once")
+	limit.flags(cmd)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		key, err := oneKey(publicKey, certificate)
@@ -57,7 +60,7 @@ func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 			return err
 		}
 		sent := admin.KeyOf(key)
-		sent.NotBefore, sent.Expires = in(starts), in(expires)
+		sent.NotBefore, sent.Expires, sent.Limit = in(starts), in(expires), limit.limit()
 		made, err := api.AddClientKey(cmd.Context(), args[0], sent)
 		if err != nil {
 			return err

@@ -32,6 +32,7 @@ type secretFlags struct {
 	expires time.Duration
 	request string
 	out     string
+	limit   limitFlags
 	json    *bool
 }
 
@@ -41,6 +42,7 @@ func (f *secretFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.out, "out", "", "`FILE` to make with the secret in it, mode 0600, instead of showing it")
 	cmd.Flags().StringVar(&f.request, "request-id", "", "`ID` of your choice: the same command with it again\ngives the same secret")
 	_ = cmd.MarkFlagFilename("out") // fails only for a flag that is not there
+	f.limit.flags(cmd)
 	f.json = jsonFlag(cmd)
 }
 
@@ -91,6 +93,7 @@ func (f *secretFlags) show(out io.Writer, done string, made admin.NewSecret) err
 	if !made.Expires.IsZero() {
 		fields = append(fields, "expires", second(made.Expires))
 	}
+	fields = append(fields, "good", describeLimit(made.Limit))
 	for _, former := range made.Former {
 		end := "does not expire"
 		if !former.Expires.IsZero() {
@@ -103,18 +106,23 @@ func (f *secretFlags) show(out io.Writer, done string, made admin.NewSecret) err
 
 func newClientSecretRotate(as *operatorFlag) *cobra.Command {
 	var f secretFlags
+	var lift bool
 	keep := 24 * time.Hour
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "Give a client a new secret, and those that it has an end",
 		Long: `Give a client a new secret. Those that it has count for a while longer, so that nothing is
-interrupted. A further rotation never cuts off one that is still in use: its end stays.`,
+interrupted. A further rotation never cuts off one that is still in use: its end stays.
+
+The new secret is good for no more than those before it: --ttl, --scope and --network say
+another ceiling, and --no-limit does without the one that they have.`,
 		Example: `  writ client secret rotate billing
   writ client secret rotate billing --keep 168h --out billing.secret
   writ client secret rotate billing --request-id "$CI_JOB_ID" --json`,
 		Args: exactArgs("NAME"),
 	}
 	cmd.Flags().DurationVar(&keep, "keep", keep, "how long the former secrets still count")
+	cmd.Flags().BoolVar(&lift, "no-limit", false, "leave the ceiling of the former secrets behind")
 	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		api, err := f.connect(as)
@@ -122,7 +130,7 @@ interrupted. A further rotation never cuts off one that is still in use: its end
 			return err
 		}
 		seconds := int64(keep / time.Second)
-		rotation := admin.SecretRotation{Name: f.name, Expires: in(f.expires), Keep: &seconds}
+		rotation := admin.SecretRotation{Name: f.name, Expires: in(f.expires), Keep: &seconds, Limit: f.limit.limit(), LiftLimit: lift}
 		made, err := api.RotateSecret(cmd.Context(), args[0], rotation, admin.IdempotencyKey(f.request))
 		if err != nil {
 			return err
@@ -141,7 +149,8 @@ func newClientSecretAdd(as *operatorFlag) *cobra.Command {
 		Long: `Give a client one more secret, for instance one for each place where it runs. A client that
 authenticates with a key may have one too: it counts from when its method changes.`,
 		Example: `  writ client secret add billing --name eu-west --expires-in 2160h
-  writ client secret add billing --name next --starts-in 24h --out billing.secret`,
+  writ client secret add billing --name next --starts-in 24h --out billing.secret
+  writ client secret add billing --name laptop --ttl 2m --scope "orders:read" --network 192.0.2.0/24`,
 		Args: exactArgs("NAME"),
 	}
 	cmd.Flags().DurationVar(&starts, "starts-in", 0, "from when on it counts, such as 24h; 0: at once")
@@ -151,7 +160,7 @@ authenticates with a key may have one too: it counts from when its method change
 		if err != nil {
 			return err
 		}
-		settings := admin.SecretSettings{Name: f.name, NotBefore: in(starts), Expires: in(f.expires)}
+		settings := admin.SecretSettings{Name: f.name, NotBefore: in(starts), Expires: in(f.expires), Limit: f.limit.limit()}
 		made, err := api.AddSecret(cmd.Context(), args[0], settings, admin.IdempotencyKey(f.request))
 		if err != nil {
 			return err

@@ -48,6 +48,7 @@ func showClient(out io.Writer, asJSON bool, client admin.Client) error {
 	}
 	fields := []string{"name", client.ClientName, "client ID", client.ID, "status", status(client)}
 	fields = append(fields, describeAuthentication(client, true)...)
+	fields = append(fields, describeSaid(client)...)
 	fields = append(fields, "token life", ttl, "created", second(client.Created), "updated", second(client.Updated))
 	for _, grant := range client.Grants {
 		defaults := "no default"
@@ -73,12 +74,12 @@ func describeAuthentication(client admin.Client, lives bool) []string {
 	for _, key := range client.Keys {
 		fields = append(fields, "key", nameKey(key))
 		if lives {
-			fields = append(fields, "", life(key.Created, key.Expires), "", lastUse(key.LastUse))
+			fields = append(fields, "", life(key.Created, key.Expires), "", describeLimit(key.Limit), "", lastUse(key.LastUse))
 		}
 	}
 	for _, secret := range client.Secrets {
 		if lives {
-			fields = append(fields, "secret", secret.ID+", "+life(secret.Created, secret.Expires), "", lastUse(secret.LastUse))
+			fields = append(fields, "secret", secret.ID+", "+life(secret.Created, secret.Expires), "", describeLimit(secret.Limit), "", lastUse(secret.LastUse))
 		}
 	}
 	if client.RotatesSecrets {

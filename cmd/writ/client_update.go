@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,12 +12,17 @@ import (
 
 func newClientUpdate(as *operatorFlag) *cobra.Command {
 	var auth authentication
+	var said saidFlags
 	var keep, ttl time.Duration
 	cmd := &cobra.Command{
 		Use:   "update NAME",
 		Short: "Change how a client authenticates, and what its tokens are bound to",
-		Long: `Change how a client authenticates, and what its tokens are bound to. What is not named stays
-as it is.
+		Long: `Change how a client authenticates, where it may ask from, and what its tokens are bound to and
+say. What is not named stays as it is.
+
+A request from outside of the networks is refused as one with a wrong secret is. The address
+that counts is that of the connection, or the one that a proxy of trusted_proxies reports:
+behind another proxy, every client has the address of the proxy.
 
 When the method changes, --keep-former lets the one before count as well for that long, so
 that a client moves from a secret to a key without an interruption: "writ client show" says
@@ -25,12 +31,15 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		Example: `  writ client update billing --public-key billing.pub --keep-former 24h
   writ client update billing --keep-former 0
   writ client update billing --dpop
-  writ client update billing --dpop=false --ttl 2m`,
+  writ client update billing --dpop=false --ttl 2m
+  writ client update billing --network 192.0.2.0/24 --network 2001:db8::/32
+  writ client update billing --claim tenant='"acme"'`,
 		Args: exactArgs("NAME"),
 	}
 	auth.flags(cmd, "what a new key or certificate is for, or as before")
 	cmd.Flags().DurationVar(&keep, "keep-former", 0, "how long the method before counts as well, such as 24h")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
+	said.flags(cmd)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().NFlag() == 0 {
@@ -48,7 +57,7 @@ when each was last used. Without it the one before ends at once. Later it moves 
 			return err
 		}
 		update := admin.ClientUpdate{ClientMetadata: client.ClientMetadata}
-		if err := auth.apply(&update.ClientMetadata); err != nil {
+		if err := errors.Join(auth.apply(&update.ClientMetadata), said.apply(&update.ClientMetadata)); err != nil {
 			return err
 		}
 		if cmd.Flags().Changed("ttl") {
@@ -65,8 +74,14 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		if err != nil {
 			return err
 		}
-		if err := showClient(cmd.OutOrStdout(), *asJSON, client); err != nil || *asJSON || client.FormerMethod == "" {
+		if err := showClient(cmd.OutOrStdout(), *asJSON, client); err != nil || *asJSON {
 			return err
+		}
+		if note := leftOutside(client); note != "" && len(said.networks) > 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), "\n"+note)
+		}
+		if client.FormerMethod == "" {
+			return nil
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nBoth methods count. When the former one is not used any more, as writ client show %[1]s tells:\n\n"+
 			"  writ client update %[1]s --keep-former 0\n", client.ClientName)

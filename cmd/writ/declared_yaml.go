@@ -130,6 +130,9 @@ func (y *yamlFile) list(path string, node ast.Node, into reflect.Value, depth in
 	}
 }
 
+// plainFraction is a number that is the same in YAML and in JSON, which export writes.
+var plainFraction = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?(e[+-]?[0-9]{1,3})?$`)
+
 var plainInteger = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,17})$`)
 
 // scalar reads a single value. The parser's idea of numbers is not asked: 010 must not become 8.
@@ -155,7 +158,7 @@ func (y *yamlFile) scalar(path string, node ast.Node, into reflect.Value) {
 	}
 }
 
-// generic reads what is handed on as JSON: a key set.
+// generic reads what is handed on as JSON: a key set, or claims.
 func (y *yamlFile) generic(path string, node ast.Node, depth int) (any, bool) {
 	if depth > maxYAMLDepth {
 		y.refuseAt(node.GetToken(), path, "nests too deep")
@@ -195,8 +198,10 @@ func (y *yamlFile) generic(path string, node ast.Node, depth int) (any, bool) {
 		return word == "true", true
 	case node.Type() == ast.IntegerType && plainInteger.MatchString(word):
 		return json.Number(word), true
+	case node.Type() == ast.FloatType && plainFraction.MatchString(word):
+		return json.Number(word), true
 	}
-	y.refuseAt(node.GetToken(), path, "must be text, a whole number, true or false"+hint(node))
+	y.refuseAt(node.GetToken(), path, "must be text, a number in decimal, true or false"+hint(node))
 	return nil, false
 }
 
