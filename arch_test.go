@@ -29,7 +29,7 @@ var imports = map[string]string{
 	"internal/authority": "internal/audit internal/jose internal/keyring internal/pop internal/slowhash internal/store oauth",
 	"internal/registry":  "admin/wire internal/jose internal/keyring internal/pop internal/publicuri internal/slowhash internal/store oauth",
 	"internal/publicuri": "", "internal/remotekeys": "internal/jose internal/publicuri",
-	"internal/endpoint": "internal/authority oauth",
+	"internal/endpoint": "internal/authority internal/registry oauth",
 	"internal/adminapi": "admin/wire internal/registry resource oauth",
 	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
 		"internal/pop internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",

@@ -28,7 +28,8 @@ func (a *API) Import(ctx context.Context, wanted Import) (ImportResult, error) {
 }
 
 // Export returns what is registered as a state, in the order of names and without secrets: applying it changes nothing. The
-// admin API, whose URI is admin, and the client with the ID self, who exports, belong to the server, and are left out.
+// admin API, whose URI is admin, and the client with the ID self, who exports, belong to the server, and are left out. So are
+// the clients that registered themselves: they come and go without a file.
 func (a *API) Export(ctx context.Context, admin, self string) (DeclaredState, error) {
 	state := DeclaredState{Resources: []ResourceSettings{}, Roles: []RoleSettings{}, Clients: []DeclaredClient{}}
 	for resource, err := range a.Resources(ctx) {
@@ -51,7 +52,7 @@ func (a *API) Export(ctx context.Context, admin, self string) (DeclaredState, er
 		if err != nil {
 			return state, err
 		}
-		if client.ID != self {
+		if client.ID != self && client.Registration == nil {
 			state.Clients = append(state.Clients, declaredOf(client))
 		}
 	}

@@ -32,6 +32,14 @@ type (
 	SecretRotation = wire.SecretRotation
 	// A NewSecret is a secret that was made now, which is shown this once.
 	NewSecret = wire.NewSecret
+	// InitialTokenSettings are what an operator says about an initial access token.
+	InitialTokenSettings = wire.InitialTokenSettings
+	// An InitialToken is one without the token itself.
+	InitialToken = wire.InitialToken
+	// NewInitialToken is one that was made now, which is shown this once.
+	NewInitialToken = wire.NewInitialToken
+	// A Registration is what is known of a client because it registered itself.
+	Registration = wire.Registration
 	// A Resource is a protected API.
 	Resource = wire.Resource
 	// ResourceSettings are what an operator says about a resource.

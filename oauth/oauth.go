@@ -100,6 +100,7 @@ type Metadata struct {
 	JWKSURI               string `json:"jwks_uri"`
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
 	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 	// ResponseTypesSupported is required by RFC 8414, 2, and has nothing to say here: it is sent as [].
 	ResponseTypesSupported                    []string `json:"response_types_supported"`
 	GrantTypesSupported                       []string `json:"grant_types_supported"`

@@ -6,7 +6,7 @@ import "time"
 type Explanation struct {
 	ID         string            `json:"id" doc:"What the answer to the caller was called" example:"7k3m9x2qpt"`
 	Time       time.Time         `json:"time"`
-	Endpoint   string            `json:"endpoint" doc:"token, introspection or revocation" example:"token"`
+	Endpoint   string            `json:"endpoint" doc:"token, introspection, revocation or registration" example:"token"`
 	ClientID   string            `json:"client_id" doc:"Whom the request named, which need not be who sent it; empty: nobody"`
 	Client     string            `json:"client_name" doc:"The name of the client, if there is one now" example:"billing"`
 	Remote     string            `json:"remote" doc:"The address of the caller"`

@@ -59,6 +59,14 @@ func status(client admin.Client) string {
 	return "active"
 }
 
+// listedStatus says in a list as well how a client came to be that no operator registered.
+func listedStatus(client admin.Client) string {
+	if client.Registration != nil {
+		return status(client) + ", self-registered"
+	}
+	return status(client)
+}
+
 func newClientDelete(as *operatorFlag) *cobra.Command {
 	return newDelete(as, &cobra.Command{
 		Use:     "delete NAME",

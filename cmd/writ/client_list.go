@@ -49,7 +49,7 @@ func newClientList(as *operatorFlag) *cobra.Command {
 		}
 		rows := [][]string{}
 		for _, client := range clients {
-			rows = append(rows, []string{client.ClientName, client.ID, status(client), client.TokenEndpointAuthMethod, describeGrants(client)})
+			rows = append(rows, []string{client.ClientName, client.ID, listedStatus(client), client.TokenEndpointAuthMethod, describeGrants(client)})
 		}
 		return writeList(cmd.OutOrStdout(), *asJSON, clients, []string{"NAME", "CLIENT ID", "STATUS", "METHOD", "MAY"}, rows)
 	}

@@ -58,6 +58,7 @@ func showClient(out io.Writer, asJSON bool, client admin.Client) error {
 		fields = append(fields, "may", strings.Join(grant.Scopes, " ")+" at "+grant.Resource+" ("+defaults+")")
 	}
 	fields = append(fields, "roles", strings.Join(client.Roles, " "), "introspects for", strings.Join(client.ResourceServerFor, " "))
+	fields = append(fields, describeRegistration(client.Registration)...)
 	fields = append(fields, describeScopeUses(client, time.Now())...)
 	return writeFields(out, fields...)
 }

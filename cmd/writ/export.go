@@ -20,7 +20,8 @@ func newExport() *cobra.Command {
 		Short: "Write resources, roles and clients as a file for writ apply",
 		Long: `Write resources, roles and clients as a file for writ plan and writ apply. It has no secrets,
 is the same each time, and applying it changes nothing. The admin API and the operator that
-exports are left out: they belong to the server.`,
+exports are left out: they belong to the server. So are clients that registered themselves:
+they come and go without a file, and writ apply --prune leaves them alone.`,
 		Example: "  writ export > registry.yaml\n  writ export -f registry.yaml",
 		Args:    noArgs,
 	}

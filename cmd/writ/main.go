@@ -105,7 +105,7 @@ Exit codes: 0 done, 1 failed, 2 put wrongly; of writ plan --exit-code, 3 somethi
 	}
 	add("start", newDemo(), newDev(), newInit(), newServe())
 	add("registry", newClient(), newResource(), newRole(), newKey(), newImport(), newRevoke())
-	add("registry", newExport(), newPlan(), newApply())
+	add("registry", newRegistration(), newExport(), newPlan(), newApply())
 	add("use", newToken(), newCurl())
 	help := newHelp()
 	add("operate", newAudit(), newConfig(), newDoctor(), newExplain(), newMigrate(), newVersion(), newCompletion(), help)

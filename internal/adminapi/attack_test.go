@@ -50,6 +50,10 @@ var samples = map[string]struct{ value, body string }{
 	"getRole":              {value: "reader"},
 	"updateRole":           {value: "reader", body: `{"name":"reader","grants":[]}`},
 	"deleteRole":           {value: "reader"},
+	"listInitialTokens":    {},
+	"createInitialToken":   {body: `{"name":"new","grants":[{"resource":"https://orders.example.com","scopes":["orders:read"]}]}`},
+	"getInitialToken":      {value: "partners"},
+	"revokeInitialToken":   {value: "partners"},
 	"import":               {body: `{"clients":[{"client_id":"b7","client_name":"imported"}]}`},
 	"explainRefusal":       {value: "7k3m9x2qpt"},
 	"listKeys":             {},
@@ -98,6 +102,10 @@ func stocked(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	if _, err := b.registry.AddSecret(ctx, system, "billing", registry.SecretSettings{}, ""); err != nil {
+		t.Fatal(err)
+	}
+	grants := []oauth.Grant{{Resource: orders, Scopes: []string{"orders:read"}}}
+	if _, err := b.registry.CreateInitialToken(ctx, system, registry.InitialTokenSettings{Name: "partners", Grants: grants}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.registry.CreateRole(ctx, system, registry.RoleSettings{Name: "reader"}); err != nil {

@@ -37,6 +37,10 @@ type Options struct {
 	MaxTokenTTL time.Duration    // no token lives longer; 0 means what the keys are kept for by default, 24 hours
 	Throttle    Throttle         // how many failed authentications are borne; the zero value means DefaultThrottle
 
+	// Registrations says how many registrations of one address, and with one initial access token, are borne; the zero value
+	// means DefaultRegistrations.
+	Registrations Throttle
+
 	Profile    Profile       // the zero value is the default profile
 	RemoteKeys RemoteKeys    // reads what clients publish at a jwks_uri; nil: no such client can authenticate
 	Trust      func() *Trust // who vouches for client certificates, asked for each request; nil: tls_client_auth is not offered
@@ -87,6 +91,7 @@ type Authority struct {
 	maxTokenTTL time.Duration
 	directory   *directory
 	failures    *failures
+	visits      *failures // registrations
 	uses        *uses
 	slow        *slowSecrets
 	refusals    *lastRefusals
@@ -125,6 +130,10 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 		a.maxTokenTTL = keyring.DefaultPolicy.MaxTokenTTL
 	}
 	a.failures = newFailures(options.Throttle, a.now)
+	if options.Registrations == (Throttle{}) {
+		options.Registrations = DefaultRegistrations
+	}
+	a.visits = newFailures(options.Registrations, a.now)
 	a.uses = newUses(a.now)
 	a.refusals = newLastRefusals()
 	a.verifySignature = (*jose.Token).Verify

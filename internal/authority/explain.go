@@ -6,10 +6,11 @@ import "github.com/writ-auth/writ/oauth"
 type about int
 
 const (
-	aboutRequest     about = iota // nothing that is registered
-	aboutCredentials              // how the client proves who it is
-	aboutBinding                  // what its tokens are bound to
-	aboutRights                   // what it may ask for
+	aboutRequest      about = iota // nothing that is registered
+	aboutCredentials               // how the client proves who it is
+	aboutBinding                   // what its tokens are bound to
+	aboutRights                    // what it may ask for
+	aboutRegistration              // how it came to be
 )
 
 // A rule is what a reason means to an operator: which rule refused, what would have worked, and the commands that mend it,
@@ -27,6 +28,9 @@ const (
 	listSecrets = "writ client secret list CLIENT"
 	addKey      = "writ client key add CLIENT --public-key FILE"
 	doctor      = "writ doctor"
+
+	listInitial   = "writ registration token list"
+	createInitial = "writ registration token create NAME"
 )
 
 // rules has every reason: a test holds that a new one does not go without.
@@ -186,6 +190,49 @@ var rules = map[string]rule{
 	string(oauth.UnsupportedGrantType): {aboutRequest, "this server has no such grant type", "grant_type=client_credentials", nil},
 	string(oauth.UnauthorizedClient):   {aboutRights, "the client is not registered for this grant type", "a client that is registered for client_credentials", []string{showClient}},
 	string(oauth.InvalidGrant):         {aboutRequest, "the token was issued to another client", "revocation by the client that has the token", nil},
+
+	// Registration by the client itself (RFC 7591, 7592).
+	string(reasonNoRegistrationToken): {
+		aboutRequest, "nobody registers without an initial access token, or reads and changes a registration without its registration access token",
+		"the token as Authorization: Bearer TOKEN", []string{createInitial},
+	},
+	string(reasonUnknownInitialToken): {
+		aboutRequest, "no initial access token is the one that was sent: it was mistyped, or was revoked, or is of another server",
+		"an initial access token that is listed, whole", []string{listInitial, createInitial},
+	},
+	string(reasonInitialTokenExpired): {
+		aboutRequest, "the initial access token has expired", "a new one", []string{listInitial, createInitial},
+	},
+	string(reasonInitialTokenUsedUp): {
+		aboutRequest, "as many clients have registered with the initial access token as may", "a new one, with as many uses as there are clients", []string{listInitial, createInitial},
+	},
+	string(reasonInitialTokenNetwork): {
+		aboutRequest, "the initial access token may not be used from this address", "an address in its networks; or another token", []string{listInitial, createInitial},
+	},
+	string(reasonWrongRegistrationToken): {
+		aboutRegistration, "the registration access token is not that of this client, or the client did not register itself",
+		"the registration_access_token and the registration_client_uri of one and the same registration", []string{showClient},
+	},
+	string(reasonRegistrationSuspended): {
+		aboutRegistration, "the client is suspended; its registration access token was good", "the same request, once the client is resumed", []string{"writ client resume CLIENT"},
+	},
+	string(reasonTooManyRegistrations): {
+		aboutRequest, "more registrations a minute came from the address, or with the initial access token, than registration.per_minute allows", "a pause as long as Retry-After says", nil,
+	},
+	string(reasonMetadata): {
+		aboutRegistration, "what the client says of itself cannot be registered; the answer says what is wrong with it",
+		"what the initial access token, or for a change the client itself, has; and nothing that an operator decides", []string{listInitial},
+	},
+	string(reasonRedirectURI): {
+		aboutRequest, "the client wants to be redirected to, and there are no redirections here", "redirect_uris left out", nil,
+	},
+	string(reasonStatement): {
+		aboutRegistration, "the software statement is not a JWT that its issuer has signed and that counts now, or one is missing",
+		"a current statement of an issuer in registration.software_statements", []string{"writ config check"},
+	},
+	string(reasonUnapproved): {
+		aboutRequest, "the issuer of the software statement is none that is trusted", "a statement of an issuer in registration.software_statements", []string{"writ config check"},
+	},
 
 	// What is nobody's fault, or ours.
 	reasonTooMany: {

@@ -20,7 +20,7 @@ import (
 type Explanation struct {
 	ID         string
 	Time       time.Time
-	Endpoint   string // token, introspection or revocation
+	Endpoint   string // token, introspection, revocation or registration
 	ClientID   string // whom the request named; "" if nobody
 	Client     string // the client's name; "" if there is none now
 	Remote     string
@@ -165,6 +165,8 @@ func (a *Authority) explain(event audit.Event, known *client) *Explanation {
 		e.Registered["tokens"] = bindingText(known)
 	case aboutRights:
 		tellRights(e, known)
+	case aboutRegistration:
+		tellRegistration(e, known)
 	}
 	switch event.Reason {
 	case string(reasonWrongMethod):
@@ -234,6 +236,17 @@ func (a *Authority) diagnoseMethod(e *Explanation, known *client) {
 	case used == oauth.ClientSecretBasic && known.AuthMethod == oauth.ClientSecretPost:
 		e.Remedy = "the secret in the body instead of the header Authorization; or register client_secret_basic"
 		e.Commands = []string{"writ client update " + known.Name + " --auth-method client_secret_basic"}
+	}
+}
+
+// tellRegistration tells how the client came to be.
+func tellRegistration(e *Explanation, known *client) {
+	e.Registered["registered by"] = "an operator"
+	if from := known.Registration; from.InitialToken != "" {
+		e.Registered["registered by"] = "itself, with the initial access token " + from.InitialToken
+	}
+	if known.Suspended {
+		e.Registered["suspended"] = "yes"
 	}
 }
 

@@ -135,7 +135,7 @@ func (r *Request) foreign() int {
 }
 
 // secretPrefixes begin every secret that registry generates and every opaque token.
-var secretPrefixes = []string{"writ_cs_", opaquePrefix}
+var secretPrefixes = []string{"writ_cs_", "writ_iat_", "writ_rat_", opaquePrefix}
 
 // identifier returns text if it could be a client ID, and "", which no client has, for what would only go from a stranger
 // into the database and the journal: characters outside RFC 6749, A.1, too many of them, or the secret of a client that

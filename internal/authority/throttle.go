@@ -59,6 +59,22 @@ func (f *failures) check(clientID, remote string) error {
 	return &Unavailable{RetryAfter: until.Sub(borne), TooMany: true}
 }
 
+// take counts something that is borne so often, and returns 0, or how long to wait when it is not borne.
+func (f *failures) take(who, remote string) time.Duration {
+	if f.throttle.Off {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	caller := callerOf(who, remote)
+	wait := f.until(caller).Sub(f.now().Add(time.Duration(f.throttle.Burst-1) * f.throttle.Interval))
+	if wait > 0 {
+		return wait
+	}
+	f.count(caller)
+	return 0
+}
+
 // add counts a failure.
 func (f *failures) add(clientID, remote string) {
 	if f.throttle.Off {
@@ -66,7 +82,10 @@ func (f *failures) add(clientID, remote string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	who := callerOf(clientID, remote)
+	f.count(callerOf(clientID, remote))
+}
+
+func (f *failures) count(who caller) {
 	who.clientID = strings.Clone(who.clientID) // which holds on to the whole request that it came in
 	until := f.until(who)
 	if now := f.now(); until.Before(now) {

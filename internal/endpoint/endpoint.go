@@ -22,6 +22,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -36,8 +37,11 @@ type Options struct {
 	// Certificates returns the chain whose first key the client has proved to hold; nil means that there never is one. An
 	// error means that it cannot be told which: such a request is refused as invalid_client.
 	Certificates func(r *http.Request) ([]*x509.Certificate, error)
-	// Observe hears what came of each request that the authority decided about, and the error if it was refused. path is one
-	// of authority.PathToken, PathIntrospect, PathRevoke and PathSecret. nil: nobody does. It is called by many goroutines at once.
+	// Registry lets clients register themselves (RFC 7591, 7592), where Base is the issuer; nil: nobody does.
+	Registry *registry.Registry
+	// Observe hears what came of each request that was decided about, and the error if it was refused. path is one of
+	// authority.PathToken, PathIntrospect, PathRevoke and PathSecret, and registry.PathRegister. nil: nobody does. It is called by
+	// many goroutines at once.
 	Observe func(path string, outcome authority.Outcome, err error)
 	// RotateSecret makes the next secret of a client that has authenticated with the one before, and returns the answer; errors
 	// are as for authority.RotateSecret. nil: there is no such endpoint.
@@ -62,6 +66,7 @@ type route struct {
 // New returns the handler of the issuer's endpoints. Anything else is 404.
 func New(a *authority.Authority, options Options) http.Handler {
 	e := &endpoints{authority: a, options: options}
+	registers := options.Registry != nil && options.Base == ""
 	if e.options.Base == "" {
 		e.options.Base = a.Issuer()
 	}
@@ -84,9 +89,15 @@ func New(a *authority.Authority, options Options) http.Handler {
 	if !e.rotates() {
 		delete(routes, base+authority.PathSecret)
 	}
+	if registers {
+		routes[base+registry.PathRegister] = route{post, e.register}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		route, found := routes[r.URL.Path]
+		if id, of := strings.CutPrefix(r.URL.Path, base+registry.PathRegister+"/"); registers && of && id != "" && !strings.Contains(id, "/") {
+			route, found = e.registration(id), true
+		}
 		if !found || r.URL.EscapedPath() != r.URL.Path {
 			e.fail(w, r, &status{code: http.StatusNotFound, err: oauth.Errorf(oauth.InvalidRequest, "there is nothing here")})
 			return
@@ -230,6 +241,9 @@ func (e *endpoints) metadata() func(w http.ResponseWriter, r *http.Request) erro
 	if e.rotates() {
 		described.ClientSecretRotationEndpoint = strings.TrimSuffix(e.authority.Issuer(), "/") + authority.PathSecret
 	}
+	if e.options.Registry != nil {
+		described.RegistrationEndpoint = strings.TrimSuffix(e.authority.Issuer(), "/") + registry.PathRegister
+	}
 	var document any = described
 	if e.options.Metadata != nil {
 		document = e.options.Metadata(described)
@@ -358,6 +372,9 @@ func (e *endpoints) unavailable(w http.ResponseWriter, r *http.Request, busy *au
 	seconds := max(1, int((busy.RetryAfter+time.Second-1)/time.Second))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	if busy.TooMany {
+		if busy.Cause != nil {
+			return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests; try again later")
+		}
 		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many failed attempts; try again later")
 	}
 	e.log(r, busy)

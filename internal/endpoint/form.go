@@ -26,6 +26,19 @@ func parseForm(w http.ResponseWriter, r *http.Request) (authority.Form, error) {
 	if err := checkContentType(r.Header.Values("Content-Type")); err != nil {
 		return nil, err
 	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	form, err := decodeForm(string(body))
+	if err != nil {
+		return nil, err
+	}
+	return form, checkQuery(r.URL.RawQuery)
+}
+
+// readBody reads the body of a request, of at most 64 KiB.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
@@ -39,27 +52,29 @@ func parseForm(w http.ResponseWriter, r *http.Request) (authority.Form, error) {
 		}
 		return nil, unread
 	}
-	form, err := decodeForm(string(body))
-	if err != nil {
-		return nil, err
-	}
-	return form, checkQuery(r.URL.RawQuery)
+	return body, nil
 }
 
 const formType = "application/x-www-form-urlencoded"
 
 func checkContentType(values []string) error {
-	if len(values) == 1 {
-		if values[0] == formType {
-			return nil // as almost everybody writes it
-		}
-		mediaType, parameters, err := mime.ParseMediaType(values[0])
-		charset := parameters["charset"]
-		if err == nil && mediaType == formType && (charset == "" || strings.EqualFold(charset, "utf-8")) {
-			return nil
-		}
+	if isOf(values, formType) {
+		return nil
 	}
 	return oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/x-www-form-urlencoded, in UTF-8")
+}
+
+// isOf reports whether the values of a Content-Type header are one, of a media type, in UTF-8.
+func isOf(values []string, wanted string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	if values[0] == wanted {
+		return true // as almost everybody writes it
+	}
+	mediaType, parameters, err := mime.ParseMediaType(values[0])
+	charset := parameters["charset"]
+	return err == nil && mediaType == wanted && (charset == "" || strings.EqualFold(charset, "utf-8"))
 }
 
 // decodeForm parses a form strictly. A parameter that stands twice is refused whatever it is (RFC 6749, 3.2), except for

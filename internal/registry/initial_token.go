@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +26,6 @@ const (
 	defaultIdle      = 90 * 24 * time.Hour
 	maxIdle          = 366 * 24 * time.Hour // less than store.KeepUses: else a use could be forgotten before it counts no more
 	shortestLife     = time.Minute
-	maxNetworks      = 64
 )
 
 const (
@@ -83,7 +81,7 @@ func tokenDefaults(s InitialTokenSettings, now time.Time) InitialTokenSettings {
 	if s.Expires.IsZero() {
 		s.Expires = now.Add(defaultTokenLife)
 	}
-	s.Expires = s.Expires.UTC().Truncate(time.Microsecond)
+	s.Expires, s.Networks = s.Expires.UTC().Truncate(time.Microsecond), plainNetworks(s.Networks)
 	return s
 }
 
@@ -113,7 +111,7 @@ func (r *Registry) checkInitialToken(ctx context.Context, tx transaction, s Init
 		}
 	}
 	p.ttl("token_ttl_seconds", s.TokenTTLSeconds)
-	p.cidrs("networks", s.Networks)
+	p.networks("networks", s.Networks)
 	if s.MaxUses < 1 || s.MaxUses > maxTokenUses {
 		p.add("max_uses", "must be 1 to %d", maxTokenUses)
 	}
@@ -128,19 +126,6 @@ func (r *Registry) checkInitialToken(ctx context.Context, tx transaction, s Init
 func (p *problems) span(field string, seconds int64, most time.Duration) {
 	if seconds < int64(shortestLife/time.Second) || seconds > int64(most/time.Second) {
 		p.add(field, "must be %d to %d", shortestLife/time.Second, most/time.Second)
-	}
-}
-
-// cidrs checks networks: each in the one way in which it is written and compared.
-func (p *problems) cidrs(field string, networks []string) {
-	if !p.unique(field, networks, maxNetworks) {
-		return
-	}
-	for i, text := range networks {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil || prefix != prefix.Masked() || prefix.Addr().Is4In6() || prefix.String() != text {
-			p.add(at(field, i), "must be a CIDR without bits outside its mask, such as 192.0.2.0/24")
-		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,8 @@ import (
 type Visit struct {
 	Token     string // the bearer token
 	Body      []byte // JSON
-	Remote    string // address of the caller
+	Malformed error  // why the body could not be read, if so: whoever has a good token hears that
+	Remote    string // address of the caller, without a port
 	RequestID string
 	// Admit is asked once it is known with which initial access token somebody registers; an error refuses the visit. nil
 	// admits all.
@@ -34,7 +34,8 @@ type ClientInformation map[string]any
 type Refused struct {
 	Why      string
 	Answer   *oauth.Error
-	Guessing bool // the token was not one of ours: who goes on may be guessing
+	Guessing bool   // the token was not one of ours: who goes on may be guessing
+	Initial  string // name of the initial access token that refused, for the operator; "" if none did
 }
 
 func (r *Refused) Error() string { return r.Answer.Error() }
@@ -57,6 +58,10 @@ var errToken = oauth.Errorf(oauth.InvalidToken, "the token is not good here, or 
 
 func notGood(why string, guessing bool) error {
 	return &Refused{Why: why, Answer: errToken, Guessing: guessing}
+}
+
+func usedUp(why string, initial store.InitialToken) error {
+	return &Refused{Why: why, Answer: errToken, Initial: initial.Name}
 }
 
 func refused(code oauth.Code, description string) error {
@@ -83,7 +88,7 @@ func (r *Registry) Register(ctx context.Context, visit Visit) (ClientInformation
 			return nil, err
 		}
 	}
-	w, err := r.readWish(ctx, visit.Body)
+	w, err := r.readWish(ctx, visit)
 	if err != nil {
 		return nil, err
 	}
@@ -144,32 +149,17 @@ func (r *Registry) admittedBy(ctx context.Context, s store.Store, visit Visit) (
 	case err != nil || !same:
 		return token, notGood(WhyUnknownInitialToken, true)
 	case !r.moment().Before(token.Expires):
-		return token, notGood(WhyInitialTokenExpired, false)
+		return token, usedUp(WhyInitialTokenExpired, token)
 	case token.Used >= token.MaxUses:
-		return token, notGood(WhyInitialTokenUsedUp, false)
-	case !within(token.Networks, visit.Remote):
-		return token, notGood(WhyInitialTokenNetwork, false)
+		return token, usedUp(WhyInitialTokenUsedUp, token)
+	case !inNetworks(token.Networks, visit.Remote):
+		return token, usedUp(WhyInitialTokenNetwork, token)
 	}
 	return token, nil
 }
 
 // noHash is compared with where there is none, so that the work is the same.
 var noHash = store.HashSecret("")
-
-// within reports whether an address, with or without a port, is in one of the networks; none are all.
-func within(networks []string, remote string) bool {
-	if len(networks) == 0 {
-		return true
-	}
-	address, err := netip.ParseAddr(remote)
-	if withPort, portErr := netip.ParseAddrPort(remote); portErr == nil {
-		address, err = withPort.Addr(), nil
-	}
-	return err == nil && slices.ContainsFunc(networks, func(text string) bool {
-		prefix, err := netip.ParsePrefix(text)
-		return err == nil && prefix.Contains(address.Unmap().WithZone(""))
-	})
-}
 
 // registered returns the client that a visitor becomes.
 func (r *Registry) registered(ctx context.Context, tx transaction, id string, initial store.InitialToken, w wish) (store.Client, error) {

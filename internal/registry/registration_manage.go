@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/subtle"
@@ -30,7 +31,7 @@ func (r *Registry) UpdateRegistration(ctx context.Context, clientID string, visi
 	if _, err := r.hostOf(ctx, r.store, clientID, visit); err != nil {
 		return nil, err
 	}
-	w, err := r.readWish(ctx, visit.Body)
+	w, err := r.readWish(ctx, visit)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +181,8 @@ func freed(before, after store.Client) error {
 		return nil
 	}
 	other := after.AuthMethod != before.AuthMethod || after.JWKSURI != before.JWKSURI || slices.ContainsFunc(after.Keys, func(k store.ClientKey) bool {
-		return !slices.ContainsFunc(before.Keys, func(b store.ClientKey) bool { return b.ID == k.ID && limited(b.Limit) == limited(k.Limit) })
+		held := slices.ContainsFunc(before.Keys, func(b store.ClientKey) bool { return b.ID == k.ID && bytes.Equal(b.Public, k.Public) })
+		return !held && !limited(k.Limit) // one that takes the place of others has their ceiling; see keySet
 	})
 	if other {
 		return invalid(Problem{"jwks", "an operator has limited what the client's credentials are good for: ask one to change them"})

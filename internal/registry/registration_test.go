@@ -48,7 +48,7 @@ type guest struct {
 }
 
 func (b *bench) register(token NewInitialToken, body string) (guest, error) {
-	told, err := b.Register(b.t.Context(), Visit{Token: token.Token.Reveal(), Body: []byte(body), Remote: "192.0.2.7:4711"})
+	told, err := b.Register(b.t.Context(), Visit{Token: token.Token.Reveal(), Body: []byte(body), Remote: "192.0.2.7"})
 	return guestOf(b.t, told), err
 }
 
@@ -220,7 +220,7 @@ func TestRegister(t *testing.T) {
 func TestRegisterCounts(t *testing.T) {
 	b := withOrders(t)
 	token := b.initialToken(func(s *InitialTokenSettings) { s.Networks, s.MaxUses = []string{"192.0.2.0/24"}, 1 })
-	_, err := b.Register(t.Context(), Visit{Token: token.Token.Reveal(), Body: []byte("{}"), Remote: "198.51.100.1:99"})
+	_, err := b.Register(t.Context(), Visit{Token: token.Token.Reveal(), Body: []byte("{}"), Remote: "198.51.100.1"})
 	wantRefused(t, err, WhyInitialTokenNetwork)
 	_, err = b.register(token, `{"scope":"orders:drop"}`)
 	wantRefused(t, err, "invalid_client_metadata")

@@ -45,10 +45,13 @@ func (w *wish) bound(certificate, dpop bool) (bool, bool) {
 }
 
 // readWish reads the JSON that a visitor sent, and what the statement in it says instead.
-func (r *Registry) readWish(ctx context.Context, body []byte) (wish, error) {
+func (r *Registry) readWish(ctx context.Context, visit Visit) (wish, error) {
 	w := wish{has: map[string]bool{}}
+	if visit.Malformed != nil {
+		return w, visit.Malformed
+	}
 	members := map[string]jsontext.Value{}
-	if err := jose.DecodeObject(body, &members); err != nil {
+	if err := jose.DecodeObject(visit.Body, &members); err != nil {
 		return w, refused(oauth.InvalidClientMetadata, "the body is not one JSON object by our rules: "+err.Error())
 	}
 	// null is what is left out (RFC 7592, 2.2).

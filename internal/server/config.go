@@ -75,6 +75,9 @@ type Config struct {
 	// How much one caller, and all of them together, may take.
 	Limits Limits `yaml:"limits"`
 
+	// Clients that register themselves (RFC 7591, 7592).
+	Registration Registration `yaml:"registration"`
+
 	// How the server stops.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -171,6 +174,22 @@ type Limits struct {
 	// Requests being answered at once by a listener. Above it the answer is 503 with Retry-After. Bodies on their way take at most in_flight
 	// times body of memory together: above that one of more than 4 KiB, or a second one on its connection, gets the same answer.
 	InFlight int `yaml:"in_flight" default:"512" min:"1" max:"100000"`
+}
+
+// Registration configures clients that register themselves.
+type Registration struct {
+	// Whether clients may register themselves at POST /register. Each needs an initial access token, which an operator makes
+	// with writ registration token create: nobody registers without one.
+	Enabled bool `yaml:"enabled" default:"false"`
+	// Requests to it that one address may send a minute, and registrations a minute with one initial access token. Above it the
+	// answer is 429 with Retry-After.
+	PerMinute int `yaml:"per_minute" default:"60" min:"1" max:"6000"`
+	// Whose software statements count (RFC 7591, 2.3): for each an issuer, a space, and the file or the https URL with its keys, a
+	// JWK Set. Such as "https://portal.example.com /etc/writ/portal.jwks.json". What a statement says of a client counts more
+	// than what the client says.
+	SoftwareStatements []string `yaml:"software_statements"`
+	// Whether nobody registers without a software statement. Requires software_statements.
+	RequireSoftwareStatement bool `yaml:"require_software_statement" default:"false"`
 }
 
 // Shutdown configures how the server stops when it is told to.

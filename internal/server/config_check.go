@@ -25,6 +25,7 @@ func (c Config) problems() Problems {
 	c.checkMTLS(&ps)
 	c.checkIssuer(&ps)
 	c.checkDatabase(&ps)
+	c.checkRegistration(&ps)
 	if c.Data == "" {
 		ps.add("data", "must name a directory, such as ./writ-data")
 	}

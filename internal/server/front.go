@@ -11,6 +11,7 @@ import (
 
 	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/internal/registry"
 )
 
 // A front is what stands between a listener and a handler.
@@ -48,6 +49,18 @@ func (f front) admin(handler http.Handler) http.Handler {
 
 // inAdminAPI tells the only requests on the admin listener that may have a body.
 func inAdminAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/") }
+
+// bodies tells the requests on the public listener that may have a body: forms, and what a client says that registers itself.
+func (c Config) bodies(issuer string) func(*http.Request) bool {
+	forms, register := formsOf(issuer), pathOf(issuer)+registry.PathRegister
+	if !c.Registration.Enabled {
+		return forms
+	}
+	return func(r *http.Request) bool {
+		return forms(r) || r.Method == http.MethodPost && r.URL.Path == register ||
+			r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, register+"/")
+	}
+}
 
 // formsOf tells the requests on a listener that may have a body: forms to the endpoints behind a URL that take one.
 func formsOf(endpoints string) func(*http.Request) bool {

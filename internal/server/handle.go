@@ -28,9 +28,11 @@ func (s *Server) handle(context.Context) error {
 	f := front{
 		proxies: s.config.proxies(),
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
-		forms: formsOf(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions,
+		forms: s.config.bodies(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions,
 	}
-	oauth := endpoint.New(s.authority, endpoint.Options{Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe, RotateSecret: s.rotateSecret})
+	oauth := endpoint.New(s.authority, endpoint.Options{
+		Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe, RotateSecret: s.rotateSecret, Registry: s.registrar(),
+	})
 	metadata := verifier.MetadataHandler()
 	s.public.http.Handler = f.public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == verifier.MetadataPath() {
@@ -106,6 +108,7 @@ func (s *Server) handleMTLS() {
 	}
 	s.mtls.http.Handler = f.public(endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Base: s.mtlsURL, Certificates: certificatesFrom(from), Observe: s.metrics.decisions.observe,
+		Registry: s.registrar(),
 	}))
 }
 

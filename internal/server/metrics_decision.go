@@ -7,6 +7,7 @@ import (
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
@@ -21,13 +22,14 @@ const (
 )
 
 var (
-	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, other}}
+	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, onRegister, other}}
 	labelReason  = label{"reason", append(reasons(), other)}
 	labelMethod  = label{"method", []string{
 		oauth.ClientSecretBasic, oauth.ClientSecretPost, oauth.PrivateKeyJWT, oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth, other,
 	}}
 	labelResult  = label{"result", []string{authority.ResultActive, authority.ResultInactive, other}}
 	labelRevoked = label{"result", []string{authority.ResultRevoked, authority.ResultUnchanged, other}}
+	labelVisit   = label{"result", []string{"registered", "read", "updated", "deleted", other}}
 	labelGrant   = label{"grant", []string{oauth.ClientCredentials, other}}
 	labelFormat  = label{"format", []string{store.FormatJWT, store.FormatOpaque, other}}
 	labelToken   = label{"algorithm", append(append([]string{keyring.Sealing}, jose.Algorithms...), other)}
@@ -37,7 +39,7 @@ var (
 
 // decisionMetrics are of what the authority decided.
 type decisionMetrics struct {
-	issued, authenticated, refused, asked, revoked, throttled, unavailable *family
+	issued, authenticated, refused, asked, revoked, visited, throttled, unavailable *family
 }
 
 func newDecisionMetrics(m *metrics) *decisionMetrics {
@@ -50,6 +52,7 @@ func newDecisionMetrics(m *metrics) *decisionMetrics {
 			[]label{labelDecider, labelReason}),
 		asked:   m.family("writ_introspections_total", "Introspections that were answered.", []label{labelResult}),
 		revoked: m.family("writ_revocations_total", "Revocations that were answered; unchanged are those of tokens that were not good any more, or never ours.", []label{labelRevoked}),
+		visited: m.family("writ_registrations_total", "What clients did that register themselves: registered, or read, updated or deleted what they had registered.", []label{labelVisit}),
 		throttled: m.family("writ_requests_throttled_total", "Requests that got 429 because of too many failures before.",
 			[]label{labelDecider}),
 		unavailable: m.family("writ_requests_unavailable_total", "Requests that got 503, by what was missing: the store, the journal's disk, a key, a free slot (limits.in_flight), memory for the body.",
@@ -72,7 +75,10 @@ func kindsOfToken() []values {
 }
 
 // deciders are the endpoints that decide, by their paths.
-var deciders = map[string]string{authority.PathToken: onToken, authority.PathIntrospect: onAsk, authority.PathRevoke: onRevoke, authority.PathSecret: onRotate}
+var deciders = map[string]string{
+	authority.PathToken: onToken, authority.PathIntrospect: onAsk, authority.PathRevoke: onRevoke, authority.PathSecret: onRotate,
+	registry.PathRegister: onRegister,
+}
 
 // observe counts what came of a request at one of the endpoints that decide.
 func (d *decisionMetrics) observe(path string, o authority.Outcome, err error) {
@@ -91,6 +97,8 @@ func (d *decisionMetrics) observe(path string, o authority.Outcome, err error) {
 		d.asked.inc(o.Result)
 	case onRevoke:
 		d.revoked.inc(o.Result)
+	case onRegister:
+		d.visited.inc(o.Result)
 	}
 }
 
@@ -131,6 +139,8 @@ func reasons() []string {
 		"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 		"invalid_target", "invalid_token", "insufficient_scope", "temporarily_unavailable", "server_error", "invalid_client_metadata",
 		"invalid_dpop_proof", "use_dpop_nonce", "invalid_redirect_uri", "invalid_software_statement", "unapproved_software_statement",
+		"no_registration_token", "unknown_initial_token", "initial_token_expired", "initial_token_used_up", "initial_token_network",
+		"wrong_registration_token", "registration_suspended", "too_many_registrations",
 		"unknown_client", "client_disabled", "wrong_method", "no_credentials", "other_client", "ambiguous_certificate",
 		"wrong_secret", "secret_expired", "secret_not_yet_valid", "network", "may_not_rotate", "not_by_secret", "not_rotated",
 		"unknown_key", "wrong_signature", "keys_unavailable", "replay",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/writ-auth/writ/internal/adminapi"
 	"github.com/writ-auth/writ/internal/authority"
+	"github.com/writ-auth/writ/internal/registry"
 )
 
 // pathMetrics is on the admin listener.
@@ -23,6 +24,7 @@ const (
 	onAsk      = "introspection"
 	onRevoke   = "revocation"
 	onRotate   = "rotation"
+	onRegister = "registration"
 	onJWKS     = "jwks"
 	onMetadata = "metadata"
 	onAdmin    = "admin"
@@ -31,7 +33,7 @@ const (
 )
 
 var (
-	labelEndpoint = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, onJWKS, onMetadata, onAdmin, onHealth, onMetrics, other}}
+	labelEndpoint = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, onRegister, onJWKS, onMetadata, onAdmin, onHealth, onMetrics, other}}
 	labelCode     = label{"code", []string{
 		"200", "201", "204", "304", "400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "422", "429", "431", "500", "503", other,
 	}}
@@ -72,23 +74,26 @@ func newTrafficMetrics(m *metrics) *trafficMetrics {
 type traffic struct {
 	inFlight  atomic.Int64
 	exact     map[string]*endpointMetrics // by path
-	admin     *endpointMetrics            // of all paths behind the prefix of the admin API; nil on the other listeners
+	behind    string                      // a prefix of paths
+	prefixed  *endpointMetrics            // of all of them; nil for none
 	otherwise *endpointMetrics
 }
 
 func (m *trafficMetrics) public(issuer, base string) *traffic {
 	issuer, base = pathOf(issuer), pathOf(base)
-	return m.traffic(map[string]string{
+	t := m.traffic(map[string]string{
 		base + authority.PathToken: onToken, base + authority.PathIntrospect: onAsk, base + authority.PathRevoke: onRevoke,
-		base + authority.PathSecret: onRotate,
-		issuer + authority.PathJWKS: onJWKS, issuer + "/.well-known/openid-configuration": onMetadata,
+		base + authority.PathSecret:    onRotate,
+		issuer + registry.PathRegister: onRegister, issuer + authority.PathJWKS: onJWKS, issuer + "/.well-known/openid-configuration": onMetadata,
 		"/.well-known/oauth-authorization-server" + issuer: onMetadata,
 	})
+	t.behind, t.prefixed = issuer+registry.PathRegister+"/", m.endpoints[onRegister]
+	return t
 }
 
 func (m *trafficMetrics) private() *traffic {
 	t := m.traffic(map[string]string{"/healthz": onHealth, "/readyz": onHealth, pathMetrics: onMetrics})
-	t.admin = m.endpoints[onAdmin]
+	t.behind, t.prefixed = adminapi.Prefix+"/", m.endpoints[onAdmin]
 	return t
 }
 
@@ -124,8 +129,8 @@ func (t *traffic) end(r *http.Request, status int, took time.Duration) {
 	e, known := t.exact[r.URL.Path]
 	switch {
 	case known:
-	case t.admin != nil && strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/"):
-		e = t.admin
+	case t.prefixed != nil && strings.HasPrefix(r.URL.Path, t.behind):
+		e = t.prefixed
 	default:
 		e = t.otherwise
 	}

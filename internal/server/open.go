@@ -224,10 +224,14 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	if s.authority != nil { // Init has none
 		changes = notifying{Store: s.store, changed: s.poll}
 	}
-	s.registry = registry.New(registry.Options{
+	options := registry.Options{
 		Issuer: s.issuer, Store: changes, Ring: s.ring, Now: s.now,
 		OperatorKey: s.config.fapi2(), Algorithms: s.config.profile().Algorithms,
-	})
+	}
+	if err := s.registrationOptions(&options); err != nil {
+		return err
+	}
+	s.registry = registry.New(options)
 	operator, err := s.registry.Bootstrap(ctx)
 	switch {
 	case err != nil:
@@ -256,12 +260,13 @@ func (s *Server) authorityOptions() (authority.Options, error) {
 	if s.remoteKeys != nil {
 		s.remoteKeys(&fetching)
 	}
-	remote := remotekeys.New(fetching)
-	s.opened = append(s.opened, closeFunc(remote.Close))
+	s.remote = remotekeys.New(fetching)
+	s.opened = append(s.opened, closeFunc(s.remote.Close))
 	options := authority.Options{
 		Issuer: s.issuer, Store: s.store, Ring: s.ring, Journal: s.journal, Now: s.now,
 		TokenTTL: s.config.Tokens.TTL.std(), MaxTokenTTL: s.config.Tokens.MaxTTL.std(),
-		Profile: s.config.profile(), MTLS: s.mtlsURL, RemoteKeys: remote,
+		Profile: s.config.profile(), MTLS: s.mtlsURL, RemoteKeys: s.remote,
+		Registrations: s.config.registrations(),
 	}
 	if s.trust != nil {
 		options.Trust = s.trust.current.Load

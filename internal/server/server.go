@@ -42,6 +42,7 @@ type Server struct {
 	journal   *audit.Journal
 	authority *authority.Authority
 	registry  *registry.Registry
+	remote    *remotekeys.Cache // what clients, and those who vouch for them, publish
 
 	issuer        string
 	adminURL      string
@@ -224,6 +225,10 @@ func (s *Server) background() []loop {
 		}},
 		{name: "expired credentials", every: time.Hour, timeout: time.Minute, step: func(ctx context.Context) error {
 			_, err := s.registry.Sweep(ctx)
+			return err
+		}},
+		{name: "clients that nobody uses", every: time.Hour, timeout: time.Minute, step: func(ctx context.Context) error {
+			_, err := s.registry.SweepRegistrations(ctx)
 			return err
 		}},
 		{name: "coming expiries", every: time.Hour, timeout: time.Minute, step: s.tellExpiring},
