@@ -39,7 +39,7 @@ A scope that a client or a role has cannot be taken away: the answer names some 
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&edit.settings.Name, "name", "", "what people call it, a `TEXT`")
-	flags.StringArrayVar(&edit.add, "add-scope", nil, "one more scope, `NAME=DESCRIPTION` or NAME, or a new description of\none that it knows; may be repeated")
+	flags.StringArrayVar(&edit.add, "add-scope", nil, "one more scope, `NAME=DESCRIPTION` or NAME, or a new description\nof one that it knows; may be repeated")
 	flags.StringArrayVar(&edit.remove, "remove-scope", nil, "`NAME` of a scope that it knows no more; may be repeated")
 	flags.StringVar(&edit.settings.Format, "format", "", "`FORMAT` of its tokens: jwt or opaque")
 	flags.StringVar(&edit.settings.Algorithm, "algorithm", "", "`ALG` that signs its tokens: ES256, Ed25519, EdDSA, PS256, RS256\n")
