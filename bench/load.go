@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -111,6 +112,8 @@ func (s *session) run(ctx context.Context, l load) (outcome, error) {
 	r := &running{session: s, load: l, ctx: ctx, deadline: begin.Add(l.duration)}
 	if l.rate > 0 {
 		r.schedule = make(chan time.Time, int(l.rate*l.duration.Seconds())+1) // nobody waits for room in it
+		// Who keeps the time sleeps in the kernel, with a processor of the runtime's.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1))
 		go r.keepTime(begin)
 	}
 	var all sync.WaitGroup

@@ -59,7 +59,7 @@ func pinSelf(cpus []int) error {
 			return fmt.Errorf("pin: %w", err)
 		}
 	}
-	runtime.GOMAXPROCS(max(2, len(cpus))) // see keepTime, which sleeps in the kernel
+	runtime.GOMAXPROCS(len(cpus)) // threads that take turns on a core cost the load time
 	return nil
 }
 

@@ -22,6 +22,8 @@ type sample struct {
 	perSecond float64
 	cpu       time.Duration // of the server, for each request; 0 where the system does not say
 	busy      float64       // how much of one core the server used
+	generator time.Duration // processor time of the load, for each request
+	loaded    float64       // how much of one core the load used
 	p50, p99  time.Duration
 }
 
@@ -54,12 +56,13 @@ func (m *measurer) sample(ctx context.Context, s *side, l load) (sample, error) 
 	if err != nil {
 		return sample{}, err
 	}
-	used, foreign := s.cpuTime()-before, busyTime()-all-(ownTime()-own)
+	used, made := s.cpuTime()-before, ownTime()-own
 	m.measured += out.elapsed
-	m.foreign += max(0, foreign-used)
+	m.foreign += max(0, busyTime()-all-made-used)
 	s.expect = max(s.expect, out.perSecond())
 	return sample{
 		perSecond: out.perSecond(), cpu: used / time.Duration(out.requests), busy: used.Seconds() / out.elapsed.Seconds(),
+		generator: made / time.Duration(out.requests), loaded: made.Seconds() / out.elapsed.Seconds(),
 		p50: out.quantile(0.5), p99: out.quantile(0.99),
 	}, nil
 }
@@ -121,6 +124,8 @@ func middle(samples []sample) sample {
 		perSecond: median(each(samples, func(s sample) float64 { return s.perSecond })),
 		cpu:       median(each(samples, func(s sample) time.Duration { return s.cpu })),
 		busy:      median(each(samples, func(s sample) float64 { return s.busy })),
+		generator: median(each(samples, func(s sample) time.Duration { return s.generator })),
+		loaded:    median(each(samples, func(s sample) float64 { return s.loaded })),
 		p50:       median(each(samples, func(s sample) time.Duration { return s.p50 })),
 		p99:       median(each(samples, func(s sample) time.Duration { return s.p99 })),
 	}

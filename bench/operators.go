@@ -24,8 +24,11 @@ type operated struct {
 	search            time.Duration // for one of them
 	plan              time.Duration // of declared clients, half of them as they are
 	pair                            // tokens, with the smallest registry first
-	memory            int64
+	usual, memory     int64         // in memory, when a thousand of them have asked, and all
 }
+
+// usually is how many clients ask while others are only registered.
+const usually = 1000
 
 // What operators were promised (issue 4).
 const (
@@ -69,6 +72,10 @@ func (b *bench) operate(ctx context.Context, database, dsn string, small *node) 
 		return err
 	}
 	b.say("%s: pages %v and %v, search %v, plan %v; tokens", database, o.first, o.page, o.search, o.plan)
+	if err := n.touch(ctx, min(usually, o.clients), b.busy); err != nil {
+		return err
+	}
+	o.usual = memory(n.pid(), "VmRSS")
 	if err := n.touch(ctx, o.clients, b.busy); err != nil {
 		return err
 	}

@@ -100,17 +100,36 @@ func (b *bench) commit() string {
 	return strings.TrimSpace(string(out))
 }
 
-// ratios is the table of what is compared with the limit. A dagger stands at a server that left its core idle: then something
-// else was what took the time.
+// full is the share of its core that a server uses when nothing else is in its way.
+const full = 0.85
+
+// mark says what else took the time, where a server left its core idle: the generator, or the disk.
+func (b *bench) mark(r result, s sample) string {
+	switch {
+	case r.connections == 1 || s.cpu == 0 || s.busy >= full:
+		return ""
+	case s.loaded >= full*float64(len(b.load)):
+		return " ‡"
+	}
+	return " †"
+}
+
+// The notes of the marks.
+const notes = `
+† The server's core was less than 85 % busy: something else took the time, such as the disk. Go by CPU.
+
+‡ The same, because the generator could not do more. Go by CPU.
+`
+
+// ratios is the table of what is compared with the limit.
 func (b *bench) ratios() string {
 	if len(b.results) == 0 {
 		return ""
 	}
-	t := table{head: []string{"what", "connections", "the limit does", "limit /s", "Writ /s", "ratio", "limit CPU µs", "Writ CPU µs", "CPU ratio"}}
-	idle := false
+	t := table{head: []string{"what", "connections", "the limit does", "limit /s", "Writ /s", "ratio", "limit CPU µs", "Writ CPU µs", "CPU ratio", "load CPU µs"}}
 	for _, r := range b.results {
 		if r.failed != nil {
-			t.add(r.title, fmt.Sprint(r.connections), r.against, "", "", "failed", "", "", "")
+			t.add(r.title, fmt.Sprint(r.connections), r.against, "", "", "failed", "", "", "", "")
 		}
 		if r.rate > 0 || r.failed != nil {
 			continue
@@ -118,22 +137,15 @@ func (b *bench) ratios() string {
 		first, second := middle(r.pair.first), middle(r.pair.second)
 		rates := [2]string{}
 		for i, s := range []sample{first, second} {
-			rates[i] = whole(s.perSecond)
-			if r.connections > 1 && s.cpu > 0 && s.busy < 0.85 {
-				rates[i], idle = rates[i]+" †", true
-			}
+			rates[i] = whole(s.perSecond) + b.mark(r, s)
 		}
 		byCPU := "–"
 		if second.cpu > 0 && first.cpu > 0 {
 			byCPU = ratio(float64(first.cpu) / float64(second.cpu))
 		}
-		t.add(r.title, fmt.Sprint(r.connections), r.against, rates[0], rates[1], ratio(r.ratio), micros(first.cpu), micros(second.cpu), byCPU)
+		t.add(r.title, fmt.Sprint(r.connections), r.against, rates[0], rates[1], ratio(r.ratio), micros(first.cpu), micros(second.cpu), byCPU, micros(second.generator))
 	}
-	text := t.String()
-	if idle {
-		text += "\n† The server's core was less than 85 % busy: the generator, or the disk, was what took the time. Go by CPU.\n"
-	}
-	return text
+	return t.String() + notes
 }
 
 // latency is how long tokens take at half load.
@@ -194,9 +206,9 @@ func (b *bench) operatorTable() string {
 	if len(b.operated) == 0 {
 		return ""
 	}
-	t := table{head: []string{"database", "clients", "first page", "page in the middle", "search for one", "plan of", "plan takes", "tokens, to 10 clients", "memory, most"}}
+	t := table{head: []string{"database", "clients", "first page", "page in the middle", "search for one", "plan of", "plan takes", "tokens, to 10 clients", "memory, 1 000 asking", "memory, all asking"}}
 	for _, o := range b.operated {
-		t.add(o.database, thousands(o.clients), millis(o.first), millis(o.page), millis(o.search), thousands(o.declared)+" clients", millis(o.plan), ratio(o.ratio), megabytes(o.memory))
+		t.add(o.database, thousands(o.clients), millis(o.first), millis(o.page), millis(o.search), thousands(o.declared)+" clients", millis(o.plan), ratio(o.ratio), megabytes(o.usual), megabytes(o.memory))
 	}
 	return t.String()
 }

@@ -35,7 +35,7 @@ func (b *bench) rows(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	rows = append(rows, credentials...)
-	if !b.wants("introspection") && !b.wants("resource") {
+	if !b.wantsSome("introspection") && !b.wantsSome("resource") {
 		return append(rows, b.halfRows()...), nil
 	}
 	tokens, err := b.tokens(ctx)

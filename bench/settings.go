@@ -45,6 +45,11 @@ func (s settings) wants(name string) bool {
 	return s.only == "" || slices.ContainsFunc(strings.Split(s.only, ","), func(word string) bool { return strings.HasPrefix(name, word) })
 }
 
+// wantsSome reports whether any row is wanted whose name begins so.
+func (s settings) wantsSome(beginning string) bool {
+	return s.wants(beginning) || slices.ContainsFunc(strings.Split(s.only, ","), func(word string) bool { return strings.HasPrefix(word, beginning) })
+}
+
 // A peer is a token endpoint of somebody else.
 type peer struct {
 	url, id, secret, form string
