@@ -14,17 +14,17 @@ const MaxDeclaredBody = 4 << 20
 
 // PlanDeclared returns what ApplyDeclared would do, and what that would break by recorded use. Nothing is changed.
 func (a *API) PlanDeclared(ctx context.Context, wish Declaration) (DeclaredPlan, error) {
-	return call[DeclaredPlan](ctx, a, http.MethodPost, "/declared/plan", wish, nil)
+	return call[DeclaredPlan](ctx, a, http.MethodPost, "/declared/plan", filledDeclaration(wish), nil)
 }
 
 // ApplyDeclared makes the registry what is declared, all of it or nothing.
 func (a *API) ApplyDeclared(ctx context.Context, wish Declaration) (DeclaredPlan, error) {
-	return call[DeclaredPlan](ctx, a, http.MethodPost, "/declared/apply", wish, nil)
+	return call[DeclaredPlan](ctx, a, http.MethodPost, "/declared/apply", filledDeclaration(wish), nil)
 }
 
 // Import takes over what another authorization server knew, all of it or nothing.
 func (a *API) Import(ctx context.Context, wanted Import) (ImportResult, error) {
-	return call[ImportResult](ctx, a, http.MethodPost, "/import", wanted, nil)
+	return call[ImportResult](ctx, a, http.MethodPost, "/import", filledImport(wanted), nil)
 }
 
 // Export returns what is registered as a state, in the order of names and without secrets: applying it changes nothing. The
@@ -91,4 +91,24 @@ func sortGrants(grants []oauth.Grant) {
 
 func byName[T any](name func(T) string) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(name(a), name(b)) }
+}
+
+// filledDeclaration is filled for all that is declared.
+func filledDeclaration(wish Declaration) Declaration {
+	wish.State.Resources, wish.State.Roles = filledAll(wish.State.Resources, filled), filledAll(wish.State.Roles, filledRole)
+	return wish
+}
+
+func filledImport(wanted Import) Import {
+	wanted.Resources, wanted.Roles = filledAll(wanted.Resources, filled), filledAll(wanted.Roles, filledRole)
+	return wanted
+}
+
+// filledAll leaves a list that is nil as it is: it is a section that nothing is said about.
+func filledAll[T any](list []T, fill func(T) T) []T {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i] = fill(list[i])
+	}
+	return list
 }

@@ -10,7 +10,7 @@ import (
 
 // CreateResource registers a resource.
 func (a *API) CreateResource(ctx context.Context, settings ResourceSettings, options ...Option) (Resource, error) {
-	return a.resource(ctx, http.MethodPost, "/resources", settings, options)
+	return a.resource(ctx, http.MethodPost, "/resources", filled(settings), options)
 }
 
 // Resource returns a resource.
@@ -32,7 +32,15 @@ func (a *API) Resources(ctx context.Context) iter.Seq2[Resource, error] {
 // UpdateResource replaces what is registered about a resource, all but its URI. A scope that a client or a role has cannot be
 // taken away.
 func (a *API) UpdateResource(ctx context.Context, settings ResourceSettings, options ...Option) (Resource, error) {
-	return a.resource(ctx, http.MethodPut, "/resources/"+wire.ResourceID(settings.URI), settings, options)
+	return a.resource(ctx, http.MethodPut, "/resources/"+wire.ResourceID(settings.URI), filled(settings), options)
+}
+
+// filled returns settings whose JSON has a list, if an empty one, where the API wants one: it takes no null.
+func filled(settings ResourceSettings) ResourceSettings {
+	if settings.Scopes == nil {
+		settings.Scopes = []Scope{}
+	}
+	return settings
 }
 
 // DeleteResource removes a resource that no grant and no role names.

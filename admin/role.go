@@ -4,11 +4,13 @@ import (
 	"context"
 	"iter"
 	"net/http"
+
+	"github.com/writ-auth/writ/oauth"
 )
 
 // CreateRole registers a role.
 func (a *API) CreateRole(ctx context.Context, settings RoleSettings, options ...Option) (Role, error) {
-	return a.role(ctx, http.MethodPost, "/roles", settings, options)
+	return a.role(ctx, http.MethodPost, "/roles", filledRole(settings), options)
 }
 
 // Role returns a role.
@@ -29,7 +31,15 @@ func (a *API) Roles(ctx context.Context) iter.Seq2[Role, error] {
 
 // UpdateRole replaces what is registered about a role, all but its name. What it says no more, its clients cannot get any more.
 func (a *API) UpdateRole(ctx context.Context, settings RoleSettings, options ...Option) (Role, error) {
-	return a.role(ctx, http.MethodPut, "/roles/"+segment(settings.Name), settings, options)
+	return a.role(ctx, http.MethodPut, "/roles/"+segment(settings.Name), filledRole(settings), options)
+}
+
+// filledRole is filled for a role.
+func filledRole(settings RoleSettings) RoleSettings {
+	if settings.Grants == nil {
+		settings.Grants = []oauth.Grant{}
+	}
+	return settings
 }
 
 // DeleteRole removes a role that no client has.

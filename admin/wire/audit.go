@@ -27,11 +27,11 @@ type AuditRecord struct {
 type AuditFilter struct {
 	Since     time.Time `query:"since" doc:"Nothing from before"`
 	Until     time.Time `query:"until" doc:"Nothing from then on"`
-	Client    string    `query:"client" maxLength:"256" doc:"ID or name of a client: what it did and what was changed about it"`
-	Kind      string    `query:"kind" maxLength:"256" doc:"Such as token.refused; token means all that begin so"`
-	Actor     string    `query:"actor" maxLength:"256" doc:"ID or name of the client that made a change"`
-	Reason    string    `query:"reason" maxLength:"256" doc:"Why a request was refused"`
-	RequestID string    `query:"request_id" maxLength:"256" doc:"The ID of a request"`
+	Client    string    `query:"client" minLength:"1" maxLength:"256" doc:"ID or name of a client: what it did and what was changed about it"`
+	Kind      string    `query:"kind" minLength:"1" maxLength:"256" doc:"Such as token.refused; token means all that begin so"`
+	Actor     string    `query:"actor" minLength:"1" maxLength:"256" doc:"ID or name of the client that made a change"`
+	Reason    string    `query:"reason" minLength:"1" maxLength:"256" doc:"Why a request was refused"`
+	RequestID string    `query:"request_id" minLength:"1" maxLength:"256" doc:"The ID of a request"`
 }
 
 // An AuditPage is a part of what there is. It may be empty and have a Next: so much was looked through that it is enough for

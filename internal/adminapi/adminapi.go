@@ -136,7 +136,7 @@ type guard struct{ *api }
 func (g guard) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	for _, route := range routes {
 		if pattern == route.pattern() {
-			g.mux.Handle(pattern, g.verifier.Require(route.scope)(wellFormed(handler)))
+			g.mux.Handle(pattern, door(g.verifier.Require(route.scope), wellFormed(handler)))
 			return
 		}
 	}
@@ -164,7 +164,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := refused{header: http.Header{}}
 	handler.ServeHTTP(&answer, r)
-	if allow := answer.header.Get("Allow"); allow != "" {
+	if answer.header.Get("Allow") != "" {
+		allow := allowed(strings.TrimPrefix(r.URL.Path, Prefix))
 		header.Set("Allow", allow)
 		writeProblem(w, refusal(http.StatusMethodNotAllowed, "the path knows only "+allow))
 		return
@@ -189,8 +190,11 @@ func wellFormed(next http.HandlerFunc) http.Handler {
 			return
 		}
 		for name, values := range query {
-			if len(values) > 1 {
-				at := wire.FieldProblem{Location: "query." + oauth.SafeText(name), Message: "is there more than once"}
+			at := wire.FieldProblem{Location: "query." + oauth.SafeText(name), Message: "is there more than once"}
+			if len(values) == 1 {
+				at.Message = "is empty: leave it out"
+			}
+			if len(values) > 1 || values[0] == "" {
 				writeProblem(w, refusal(http.StatusBadRequest, "not valid", at))
 				return
 			}

@@ -195,6 +195,9 @@ func TestCO10(t *testing.T) {
 				if response.Header.Get("WWW-Authenticate") == "" {
 					t.Errorf("%s: no challenge", name)
 				}
+				if p := decode[Problem](t, response); response.Header.Get("Content-Type") != "application/problem+json" || p.Status != cell.status || p.Detail == "" {
+					t.Errorf("%s: not a problem document: %s", name, text(t, response))
+				}
 			}
 			if after := b.changes(); after != before {
 				t.Errorf("%d changes by requests that were refused", after-before)
@@ -288,6 +291,12 @@ func TestCO13(t *testing.T) {
 			t.Errorf("the client is gone: %d", got.StatusCode)
 		}
 	})
+	t.Run("CO-13 a name that is also a path", func(t *testing.T) {
+		response := b.call("OPTIONS", "/admin/v1/clients/billing/secrets/rotate", b.all(), "")
+		if wantProblem(t, response, 405); response.Header.Get("Allow") != "POST" {
+			t.Errorf("Allow is %q", response.Header.Get("Allow"))
+		}
+	})
 	t.Run("CO-13 other methods", func(t *testing.T) {
 		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "CONNECT", "get"} {
 			response := b.call(method, "/admin/v1/clients", b.all(), "")
@@ -303,28 +312,30 @@ func TestCO14(t *testing.T) {
 	b := newBench(t)
 	deep := strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33)
 	for name, body := range map[string]string{
-		"unknown member":        `{"client_name":"x","admin":true}`,
-		"unknown member inside": `{"client_name":"x","grants":[{"resource":"https://orders.example.com","scopes":["orders:read"],"x":1}]}`,
-		"member in other case":  `{"CLIENT_NAME":"x"}`,
-		"trailing data":         `{"client_name":"x"}{}`,
-		"trailing text":         `{"client_name":"x"} x`,
-		"member twice":          `{"client_name":"x","client_name":"y"}`,
-		"member twice, escaped": `{"client_name":"x","client\u005fname":"y"}`,
-		"depth 33":              deep,
-		"depth 33 in a member":  `{"client_name":"x","grants":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `}`,
-		"number 1e999":          `{"client_name":"x","token_ttl_seconds":1e999}`,
-		"number 1.5":            `{"client_name":"x","token_ttl_seconds":1.5}`,
-		"number in quotes":      `{"client_name":"x","token_ttl_seconds":"1"}`,
-		"not UTF-8":             "{\"client_name\":\"x\xff\"}",
-		"a lone surrogate":      `{"client_name":"\ud800"}`,
-		"not JSON":              `client_name=x`,
-		"a byte order mark":     "\ufeff" + `{"client_name":"x"}`,
-		"an array":              `[{"client_name":"x"}]`,
-		"null":                  `null`,
-		"null for a text":       `{"client_name":null}`,
-		"a comment":             `{"client_name":"x"/**/}`,
-		"a comma more":          `{"client_name":"x",}`,
-		"nothing but a space":   ` `,
+		"unknown member":                `{"client_name":"x","admin":true}`,
+		"unknown member inside":         `{"client_name":"x","grants":[{"resource":"https://orders.example.com","scopes":["orders:read"],"x":1}]}`,
+		"member in other case":          `{"CLIENT_NAME":"x"}`,
+		"trailing data":                 `{"client_name":"x"}{}`,
+		"trailing text":                 `{"client_name":"x"} x`,
+		"member twice":                  `{"client_name":"x","client_name":"y"}`,
+		"member twice, escaped":         `{"client_name":"x","client\u005fname":"y"}`,
+		"depth 33":                      deep,
+		"depth 33 in a member":          `{"client_name":"x","grants":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `}`,
+		"number 1e999":                  `{"client_name":"x","token_ttl_seconds":1e999}`,
+		"number 1.5":                    `{"client_name":"x","token_ttl_seconds":1.5}`,
+		"number in quotes":              `{"client_name":"x","token_ttl_seconds":"1"}`,
+		"not UTF-8":                     "{\"client_name\":\"x\xff\"}",
+		"a lone surrogate":              `{"client_name":"\ud800"}`,
+		"not JSON":                      `client_name=x`,
+		"a byte order mark":             "\ufeff" + `{"client_name":"x"}`,
+		"an array":                      `[{"client_name":"x"}]`,
+		"null":                          `null`,
+		"null for a text":               `{"client_name":null}`,
+		"null for what may be left out": `{"client_name":"x","token_ttl_seconds":null}`,
+		"null within":                   `{"client_name":"x","grants":[{"resource":"https://orders.example.com","scopes":["orders:read"],"default_scopes":[null]}]}`,
+		"a comment":                     `{"client_name":"x"/**/}`,
+		"a comma more":                  `{"client_name":"x",}`,
+		"nothing but a space":           ` `,
 	} {
 		t.Run("CO-14 "+name, func(t *testing.T) {
 			p := wantProblem(t, b.call("POST", "/admin/v1/clients", b.all(), body), 400)
@@ -498,13 +509,13 @@ func TestCO18(t *testing.T) {
 		"limit=1;after=b", "limit=%zz", "Limit=1", "limit[]=1", "after=a",
 		"sort=secret", "sort=-", "sort=--name", "sort=name,id", "sort=Name", "sort=name%00", "sort=1", "search[]=a", "search=%00", "search=%ff",
 		"suspended=yes", "suspended=1", "suspended=true%20or%201%3D1", "self_registered=maybe", "auth_method=none", "auth_method=%27%20or%201%3D1",
-		"role=%00", "role=" + strings.Repeat("a", 65), "resource=%ff", "resource=" + strings.Repeat("a", 513), "search=a&search=b",
+		"search=", "cursor=&limit=3", "sort=", "role=%00", "role=" + strings.Repeat("a", 65), "resource=%ff", "resource=" + strings.Repeat("a", 513), "search=a&search=b",
 	} {
 		t.Run("CO-18 "+query, func(t *testing.T) {
 			wantProblem(t, b.call("GET", "/admin/v1/clients?"+query, b.all(), ""), 400)
 		})
 	}
-	for _, query := range []string{"", "limit=1", "limit=500", "cursor=&limit=3", "sort=-updated&suspended=false&self_registered=false&role=reader&auth_method=private_key_jwt&resource=urn:a:b&search=b"} {
+	for _, query := range []string{"", "limit=1", "limit=500", "sort=-updated&suspended=false&self_registered=false&role=reader&auth_method=private_key_jwt&resource=urn:a:b&search=b"} {
 		if got := b.call("GET", "/admin/v1/clients?"+query, b.all(), ""); got.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", query, got.StatusCode, text(t, got))
 		}
@@ -525,7 +536,7 @@ func TestCO19(t *testing.T) {
 		})
 	}
 	for search, want := range map[string]int{
-		"%25": 0, "_": 0, "bill_ng": 0, "b*": 0, "(a%2b)%2b$": 0, ".": 0, "BILL": 1, "illi": 1, "": 2, "%5c": 0, "%27": 0, "e": 1,
+		"%25": 0, "_": 0, "bill_ng": 0, "b*": 0, "(a%2b)%2b$": 0, ".": 0, "BILL": 1, "illi": 1, "%5c": 0, "%27": 0, "e": 1,
 		strings.Repeat("a", 128): 0,
 	} {
 		t.Run(fmt.Sprintf("CO-19 search %.20s", search), func(t *testing.T) {

@@ -18,7 +18,7 @@ type Audit struct {
 // audited asks for a page of what happened.
 type audited struct {
 	AuditFilter
-	Cursor string `query:"cursor" doc:"What next or position of the page before said, with the same filter" maxLength:"1024"`
+	Cursor string `query:"cursor" minLength:"1" doc:"What next or position of the page before said, with the same filter" maxLength:"1024"`
 	Limit  int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100"`
 }
 

@@ -40,7 +40,7 @@ func done(err error) (*none, error) { return nil, err }
 
 // Listed asks for a page.
 type Listed struct {
-	Cursor string `query:"cursor" doc:"What next of the page before said; of the same list, with the same filter and order" maxLength:"1024"`
+	Cursor string `query:"cursor" minLength:"1" doc:"What next of the page before said; of the same list, with the same filter and order" maxLength:"1024"`
 	Limit  int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100"`
 }
 

@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -130,10 +131,13 @@ func location(field string) string {
 // maxDepth is how deep JSON may nest (SECURITY, CO-14).
 const maxDepth = 32
 
-var errTooDeep = errors.New("JSON nests too deep")
+var (
+	errTooDeep = errors.New("JSON nests too deep")
+	errNull    = errors.New("JSON has null: leave out what there is not")
+)
 
 // strictJSON reads JSON that has one meaning only: no member twice or unknown or in other case, no bytes that are not
-// UTF-8, nothing behind it, bounded depth.
+// UTF-8, nothing behind it, no null that could mean "left out" or "make it empty", bounded depth.
 var strictJSON = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
 		return json.MarshalWrite(w, v, jsontext.WithIndent("  "))
@@ -141,6 +145,9 @@ var strictJSON = huma.Format{
 	Unmarshal: func(data []byte, v any) error {
 		if tooDeep(data) {
 			return errTooDeep
+		}
+		if hasNull(data) {
+			return errNull
 		}
 		return json.Unmarshal(data, v, json.RejectUnknownMembers(true))
 	},
@@ -165,4 +172,18 @@ func tooDeep(data []byte) bool {
 		}
 	}
 	return false
+}
+
+// hasNull reports whether JSON has null anywhere.
+func hasNull(data []byte) bool {
+	decoder := jsontext.NewDecoder(bytes.NewReader(data))
+	for {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return false // the end, or what Unmarshal says better
+		}
+		if token.Kind() == 'n' {
+			return true
+		}
+	}
 }

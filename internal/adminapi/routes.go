@@ -3,6 +3,8 @@ package adminapi
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -60,6 +62,45 @@ var routes = []route{
 	{http.MethodPost, "/keys/{id}/revoke", registry.KeysRotate, 204, "revokeKey", "Withdraw a key at once: its tokens are dead", on((*api).revokeKey)},
 	{http.MethodGet, "/audit", registry.AuditRead, 200, "listAudit", "Read what happened and what was changed", on((*api).listAudit)},
 	{http.MethodGet, "/audit/verification", registry.AuditRead, 200, "verifyAudit", "Verify that nothing of it was changed or removed", on((*api).verifyAudit)},
+}
+
+// allowed returns the methods that a path knows: those of the pattern that fits it best, as another one takes its last part
+// for the name of something.
+func allowed(path string) string {
+	var methods []string
+	best := -1
+	for _, route := range routes {
+		literal, fits := route.fit(path)
+		if !fits || literal < best {
+			continue
+		}
+		if literal > best {
+			best, methods = literal, nil
+		}
+		methods = append(methods, route.method)
+		if route.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+// fit reports whether a path is one of the route, and how many of its parts the route names.
+func (r route) fit(path string) (literal int, fits bool) {
+	named, given := strings.Split(r.path, "/"), strings.Split(path, "/")
+	if len(named) != len(given) {
+		return 0, false
+	}
+	for i, part := range named {
+		switch {
+		case part == given[i]:
+			literal++
+		case !strings.HasPrefix(part, "{"):
+			return 0, false
+		}
+	}
+	return literal, true
 }
 
 // pattern is how the mux knows the route.
