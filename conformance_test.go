@@ -40,7 +40,7 @@ var required = []struct {
 	{"RG-", "Attacks on registration and by fetched documents", [][2]int{{6, 6}, {13, 24}}},
 	{"RS-", "Attacks on the resource server", [][2]int{{1, 36}}},
 	{"ST-", "Attacks on the store", [][2]int{{1, 5}, {7, 17}}},
-	{"OP-", "Attacks on the operation", [][2]int{{1, 7}, {12, 21}}},
+	{"OP-", "Attacks on the operation", [][2]int{{1, 7}, {9, 21}}},
 }
 
 // fapiModules are those of the OpenID Foundation's plans for FAPI 2.0 that apply to the client credentials grant (SECURITY,

@@ -36,6 +36,7 @@ type Options struct {
 	TokenTTL    time.Duration    // life of a token where neither resource nor client says; 0 means 5 minutes
 	MaxTokenTTL time.Duration    // no token lives longer; 0 means what the keys are kept for by default, 24 hours
 	Throttle    Throttle         // how many failed authentications are borne; the zero value means DefaultThrottle
+	Pace        Pace             // how often a client may ask for a token; the zero value means as often as it likes
 
 	// Registrations says how many registrations of one address, and with one initial access token, are borne; the zero value
 	// means DefaultRegistrations.
@@ -91,7 +92,11 @@ type Authority struct {
 	maxTokenTTL time.Duration
 	directory   *directory
 	failures    *failures
+<<<<<<< Updated upstream
 	visits      *failures // registrations
+=======
+	pace        Pace
+>>>>>>> Stashed changes
 	uses        *uses
 	slow        *slowSecrets
 	refusals    *lastRefusals
@@ -129,6 +134,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	if a.maxTokenTTL == 0 {
 		a.maxTokenTTL = keyring.DefaultPolicy.MaxTokenTTL
 	}
+	a.pace = options.Pace
 	a.failures = newFailures(options.Throttle, a.now)
 	if options.Registrations == (Throttle{}) {
 		options.Registrations = DefaultRegistrations
@@ -178,7 +184,8 @@ func (a *Authority) Poll(ctx context.Context) error { return a.directory.poll(ct
 // after RetryAfter.
 type Unavailable struct {
 	RetryAfter time.Duration
-	TooMany    bool // the caller asked too often; else the fault is ours
+	TooMany    bool // the caller failed too often, or
+	Often      bool // the client asked too often; else the fault is ours
 	Cause      error
 }
 
@@ -215,6 +222,7 @@ func (r reason) Error() string { return string(r) }
 // The words for what has no reason of its own and is no *oauth.Error.
 const (
 	reasonTooMany     = "too_many_failures"
+	reasonOften       = "too_many_requests"
 	reasonUnavailable = "unavailable"
 	reasonError       = "error"
 )
@@ -228,6 +236,8 @@ func reasonOf(err error) string {
 		return string(why)
 	case errors.As(err, &busy) && busy.TooMany:
 		return reasonTooMany
+	case errors.As(err, &busy) && busy.Often:
+		return reasonOften
 	case errors.As(err, &busy):
 		return reasonUnavailable
 	case errors.As(err, &refusal):

@@ -72,6 +72,7 @@ type client struct {
 	confirmed  *atomic.Int64        // when the store was last known to say the same: nanoseconds after the directory began
 	networks   []netip.Prefix       // where it may ask from; none: everywhere
 	limits     map[string]*limit    // ceilings of secrets, by their IDs; nil without
+	asked      *atomic.Int64        // when it will have worked off its requests; shared with the entries before and after it
 	limit      *limit               // the one that this is the client under; nil: all that it is
 }
 
@@ -284,10 +285,10 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	d.learn(record)
 	known := &client{
 		Client: &record, generation: catalog.generation, grants: catalog.effective(record),
-		keys: keysOf(record), rule: ruleOf(record), confirmed: &atomic.Int64{}, networks: networksOf(record.Networks), noted: &scopeNotes{},
+		keys: keysOf(record), rule: ruleOf(record), confirmed: &atomic.Int64{}, networks: networksOf(record.Networks), noted: &scopeNotes{}, asked: &atomic.Int64{},
 	}
 	if before, cached := d.clients.GetIfPresent(record.ID); cached {
-		known.noted = before.noted
+		known.noted, known.asked = before.noted, before.asked
 	}
 	known.readLimits()
 	d.confirm(known, asked)

@@ -238,6 +238,9 @@ var rules = map[string]rule{
 	reasonTooMany: {
 		aboutCredentials, "the client has failed to authenticate from this address too often; nothing was looked at", "a pause as long as Retry-After says; the refusals before this one say why it failed", []string{showClient},
 	},
+	reasonOften: {
+		aboutRequest, "the client asked for more tokens a second than limits.client_rate allows", "a token that is kept until it expires, and asked for again after that; or a higher limit", []string{showClient},
+	},
 	reasonUnavailable: {aboutRequest, "the store or the journal could not answer, and without them nothing is issued", "the same request a moment later; the log has the cause under the request ID", []string{doctor}},
 	reasonError:       {aboutRequest, "something went wrong in the server; the log has it under the request ID", "", nil},
 }

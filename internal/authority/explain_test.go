@@ -23,7 +23,7 @@ import (
 // errors that have no reason below them. A new one without a sentence fails here.
 func TestEveryReasonHasASentence(t *testing.T) {
 	t.Parallel()
-	words := []string{reasonTooMany, reasonUnavailable, reasonError}
+	words := []string{reasonTooMany, reasonOften, reasonUnavailable, reasonError}
 	words = append(words, inSource(t, "*.go", reasonConstants)...)
 	words = append(words, inSource(t, "../pop/*.go", faultWords)...)
 	for _, name := range inSource(t, "*.go", codesOfErrors) {

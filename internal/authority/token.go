@@ -62,6 +62,9 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	if err != nil {
 		return nil, err
 	}
+	if err := a.pace.take(client.asked, a.now); err != nil {
+		return nil, err
+	}
 	grant, known := grants[grantType]
 	if !known {
 		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "this server has no such grant type; use client_credentials")

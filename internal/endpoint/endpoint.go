@@ -377,6 +377,9 @@ func (e *endpoints) unavailable(w http.ResponseWriter, r *http.Request, busy *au
 		}
 		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many failed attempts; try again later")
 	}
+	if busy.Often {
+		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests of this client; keep a token until it expires")
+	}
 	e.log(r, busy)
 	return http.StatusServiceUnavailable, oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot answer now; try again later")
 }

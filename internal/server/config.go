@@ -174,6 +174,18 @@ type Limits struct {
 	// Requests being answered at once by a listener. Above it the answer is 503 with Retry-After. Bodies on their way take at most in_flight
 	// times body of memory together: above that one of more than 4 KiB, or a second one on its connection, gets the same answer.
 	InFlight int `yaml:"in_flight" default:"512" min:"1" max:"100000"`
+	// Requests a second from one address (of IPv6 one /64) to the public listeners. Above it the answer is 429 with Retry-After.
+	// It is a tenth of what one core issues: a host or a NAT with many callers that cache their tokens comes nowhere near. This
+	// machine, and plain_http_behind and trusted_proxies where they name no caller, have no limit. 0 is no limit for anybody.
+	AddressRate int `yaml:"address_rate" default:"1000" min:"0" max:"1000000"`
+	// How many requests an address may make at once, beside address_rate.
+	AddressBurst int `yaml:"address_burst" default:"2000" min:"1" max:"1000000"`
+	// Tokens a second for one client at one node; above it the answer is 429 with Retry-After. 0, the default, is no limit: no number
+	// tells a client that asks before every call, and must not be broken, from one that has gone wild. Set it where the greatest
+	// honest demand is known. Only requests that have authenticated count: nobody uses up the share of another.
+	ClientRate int `yaml:"client_rate" default:"0" min:"0" max:"1000000"`
+	// How many tokens a client may ask for at once, beside client_rate.
+	ClientBurst int `yaml:"client_burst" default:"500" min:"1" max:"1000000"`
 }
 
 // Registration configures clients that register themselves.

@@ -25,6 +25,7 @@ type front struct {
 	forms    func(*http.Request) bool // which requests may have a body
 	traffic  *traffic                 // counts the requests; nil in tests
 	full     *decisionMetrics         // counts those that there was no room for; nil in tests
+	pace     *pace                    // of addresses; nil: without limit
 }
 
 // maxAdminBody bounds a request to the admin API (SECURITY, section 5).
@@ -35,7 +36,7 @@ const maxAdminBody = adminapi.MaxDeclaredBody
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
 		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining, f.traffic), recoverPanics(f.logger, f.panics), hsts,
-		admit(f.proxies), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms, f.full.full(causeBodies)),
+		admit(f.proxies), limitAddresses(f.proxies, f.pace, f.full.limited(limitAddress)), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms, f.full.full(causeBodies)),
 		bound(f.limits.InFlight, f.full.full(causeInFlight)))
 }
 

@@ -28,7 +28,11 @@ func (s *Server) handle(context.Context) error {
 	f := front{
 		proxies: s.config.proxies(),
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
+<<<<<<< Updated upstream
 		forms: s.config.bodies(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions,
+=======
+		forms: formsOf(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions, pace: s.pace,
+>>>>>>> Stashed changes
 	}
 	oauth := endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe, RotateSecret: s.rotateSecret, Registry: s.registrar(),
@@ -104,7 +108,7 @@ func (s *Server) handleMTLS() {
 	f := front{
 		proxies: s.config.mtlsProxies(), chains: from,
 		limits: s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
-		forms: formsOf(s.mtlsURL), traffic: s.mtls.traffic, full: s.metrics.decisions,
+		forms: formsOf(s.mtlsURL), traffic: s.mtls.traffic, full: s.metrics.decisions, pace: s.pace,
 	}
 	s.mtls.http.Handler = f.public(endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Base: s.mtlsURL, Certificates: certificatesFrom(from), Observe: s.metrics.decisions.observe,

@@ -21,8 +21,19 @@ const (
 	causeKeys     = "keys"
 )
 
+// Which limit of how often a request was above.
+const (
+	limitAddress = "address"
+	limitClient  = "client"
+)
+
 var (
+<<<<<<< Updated upstream
 	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, onRegister, other}}
+=======
+	labelLimit   = label{"limit", []string{limitAddress, limitClient, other}}
+	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, other}}
+>>>>>>> Stashed changes
 	labelReason  = label{"reason", append(reasons(), other)}
 	labelMethod  = label{"method", []string{
 		oauth.ClientSecretBasic, oauth.ClientSecretPost, oauth.PrivateKeyJWT, oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth, other,
@@ -39,7 +50,11 @@ var (
 
 // decisionMetrics are of what the authority decided.
 type decisionMetrics struct {
+<<<<<<< Updated upstream
 	issued, authenticated, refused, asked, revoked, visited, throttled, unavailable *family
+=======
+	issued, authenticated, refused, asked, revoked, throttled, paced, unavailable *family
+>>>>>>> Stashed changes
 }
 
 func newDecisionMetrics(m *metrics) *decisionMetrics {
@@ -55,6 +70,8 @@ func newDecisionMetrics(m *metrics) *decisionMetrics {
 		visited: m.family("writ_registrations_total", "What clients did that register themselves: registered, or read, updated or deleted what they had registered.", []label{labelVisit}),
 		throttled: m.family("writ_requests_throttled_total", "Requests that got 429 because of too many failures before.",
 			[]label{labelDecider}),
+		paced: m.family("writ_requests_limited_total", "Requests that got 429 because the address or the client asked too often (limits.address_rate, limits.client_rate).",
+			[]label{labelLimit}),
 		unavailable: m.family("writ_requests_unavailable_total", "Requests that got 503, by what was missing: the store, the journal's disk, a key, a free slot (limits.in_flight), memory for the body.",
 			[]label{labelCause}),
 	}
@@ -106,6 +123,8 @@ func (d *decisionMetrics) refuse(name string, err error) {
 	d.refused.inc(name, authority.ReasonOf(err))
 	busy, is := errors.AsType[*authority.Unavailable](err)
 	switch {
+	case is && busy.Often:
+		d.paced.inc(limitClient)
 	case is && busy.TooMany:
 		d.throttled.inc(name)
 	case is:
@@ -131,11 +150,19 @@ func (d *decisionMetrics) full(cause string) func() {
 	return func() { d.unavailable.inc(cause) }
 }
 
+// limited returns what counts a request that got 429 before anything could be decided.
+func (d *decisionMetrics) limited(limit string) func() {
+	if d == nil {
+		return func() {}
+	}
+	return func() { d.paced.inc(limit) }
+}
+
 // reasons are the words that a refusal is explained with in the journal: those of authority and pop, and OAuth's codes. A test
 // reads their source, so that none is missing.
 func reasons() []string {
 	return []string{
-		"too_many_failures", "unavailable", "error",
+		"too_many_failures", "too_many_requests", "unavailable", "error",
 		"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 		"invalid_target", "invalid_token", "insufficient_scope", "temporarily_unavailable", "server_error", "invalid_client_metadata",
 		"invalid_dpop_proof", "use_dpop_nonce", "invalid_redirect_uri", "invalid_software_statement", "unapproved_software_statement",

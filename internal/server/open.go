@@ -264,6 +264,7 @@ func (s *Server) authorityOptions() (authority.Options, error) {
 	s.opened = append(s.opened, closeFunc(s.remote.Close))
 	options := authority.Options{
 		Issuer: s.issuer, Store: s.store, Ring: s.ring, Journal: s.journal, Now: s.now,
+		Pace:     authority.Pace{Rate: s.config.Limits.ClientRate, Burst: s.config.Limits.ClientBurst},
 		TokenTTL: s.config.Tokens.TTL.std(), MaxTokenTTL: s.config.Tokens.MaxTTL.std(),
 		Profile: s.config.profile(), MTLS: s.mtlsURL, RemoteKeys: s.remote,
 		Registrations: s.config.registrations(),

@@ -51,6 +51,7 @@ type Server struct {
 	mtls          *listener // for client certificates; nil without
 	trust         *trust    // nil without authorities of client certificates
 	uses          *uses
+	pace          *pace // of addresses, at all public listeners together
 	anchor        *anchor
 	told          told // which expiries; the loop's alone
 	loops         []loop
@@ -77,7 +78,7 @@ func New(ctx context.Context, config Config, options Options) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, logger: options.Logger, now: options.Now, remoteKeys: options.remoteKeys, metrics: newMetrics()}
+	s := &Server{config: config, logger: options.Logger, now: options.Now, remoteKeys: options.remoteKeys, metrics: newMetrics(), pace: newPace(config.Limits.AddressRate, config.Limits.AddressBurst)}
 	if s.logger == nil {
 		s.logger = NewLogger(os.Stderr, config.Log)
 	}
