@@ -92,11 +92,8 @@ type Authority struct {
 	maxTokenTTL time.Duration
 	directory   *directory
 	failures    *failures
-<<<<<<< Updated upstream
 	visits      *failures // registrations
-=======
 	pace        Pace
->>>>>>> Stashed changes
 	uses        *uses
 	slow        *slowSecrets
 	refusals    *lastRefusals

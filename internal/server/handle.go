@@ -28,11 +28,7 @@ func (s *Server) handle(context.Context) error {
 	f := front{
 		proxies: s.config.proxies(),
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
-<<<<<<< Updated upstream
-		forms: s.config.bodies(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions,
-=======
-		forms: formsOf(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions, pace: s.pace,
->>>>>>> Stashed changes
+		forms: s.config.bodies(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions, pace: s.pace,
 	}
 	oauth := endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe, RotateSecret: s.rotateSecret, Registry: s.registrar(),

@@ -28,12 +28,8 @@ const (
 )
 
 var (
-<<<<<<< Updated upstream
-	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, onRegister, other}}
-=======
 	labelLimit   = label{"limit", []string{limitAddress, limitClient, other}}
-	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, other}}
->>>>>>> Stashed changes
+	labelDecider = label{"endpoint", []string{onToken, onAsk, onRevoke, onRotate, onRegister, other}}
 	labelReason  = label{"reason", append(reasons(), other)}
 	labelMethod  = label{"method", []string{
 		oauth.ClientSecretBasic, oauth.ClientSecretPost, oauth.PrivateKeyJWT, oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth, other,
@@ -50,11 +46,7 @@ var (
 
 // decisionMetrics are of what the authority decided.
 type decisionMetrics struct {
-<<<<<<< Updated upstream
-	issued, authenticated, refused, asked, revoked, visited, throttled, unavailable *family
-=======
-	issued, authenticated, refused, asked, revoked, throttled, paced, unavailable *family
->>>>>>> Stashed changes
+	issued, authenticated, refused, asked, revoked, visited, throttled, paced, unavailable *family
 }
 
 func newDecisionMetrics(m *metrics) *decisionMetrics {
