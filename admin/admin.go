@@ -51,8 +51,8 @@ func New(config Config) (*API, error) {
 	address, err := url.Parse(config.URL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("admin: URL: %w", err)
-	case address.Host == "" || address.Scheme != "https" && address.Scheme != "http" || address.RawQuery != "" || address.Fragment != "":
+		return nil, errors.New("admin: URL is none") // what it is may hold a password
+	case address.Host == "" || address.User != nil || address.Scheme != "https" && address.Scheme != "http" || address.RawQuery != "" || address.Fragment != "":
 		return nil, fmt.Errorf("admin: URL %s is not that of a server, such as https://admin.internal:8444", address.Redacted())
 	case config.HTTPClient == nil:
 		return nil, errors.New("admin: HTTPClient is missing: it adds the access token")
