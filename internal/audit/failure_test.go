@@ -62,7 +62,7 @@ func (f brokenFile) Sync() error {
 	return f.file.Sync()
 }
 
-func TestR05DiskFailsAndComesBack(t *testing.T) {
+func TestDrillR05DiskFailsAndComesBack(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		fail func(*brokenDisk) *atomic.Bool
@@ -155,7 +155,7 @@ func TestFailedFsyncIsNotTriedAgain(t *testing.T) {
 }
 
 // The kernel's own full disk.
-func TestR05DevFull(t *testing.T) {
+func TestDrillR05DevFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("no /dev/full on this system")
 	}
@@ -177,7 +177,7 @@ func TestR05DevFull(t *testing.T) {
 }
 
 // R05: a disk that hangs, as a stopped NFS server or a FIFO without a reader does, answers nothing at all.
-func TestR05DiskHangs(t *testing.T) {
+func TestDrillR05DiskHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &slowStorage{hold: make(chan struct{})}
 		j := start(disk, found{}, Options{}.withDefaults())

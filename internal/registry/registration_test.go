@@ -332,7 +332,7 @@ func TestRegisterMetadata(t *testing.T) {
 	}
 }
 
-// TestRG06: a key set with something in it that is not a good public key is refused, and nothing private is kept.
+// TestRG06AndR07: a key set with something in it that is not a good public key is refused, and nothing private is kept.
 func TestRG06AndR07(t *testing.T) {
 	b := withOrders(t)
 	token := b.initialToken(nil)
@@ -833,7 +833,7 @@ func TestR21(t *testing.T) {
 	})
 }
 
-// TestR22: markup in a name is text, which operators get as text.
+// TestR22AndRG07: markup in a name is text, which operators get as text.
 func TestR22AndRG07(t *testing.T) {
 	b := withOrders(t)
 	g := b.mustRegister(b.initialToken(nil), `{"client_name":"<img src=x onerror=alert(1)>"}`)

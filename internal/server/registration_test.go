@@ -339,7 +339,7 @@ func TestRegistrationBodies(t *testing.T) {
 			t.Errorf("got %d %s", got.status, got.text)
 		}
 	})
-	t.Run("R12 unknown members, R13 RG-05 members that are not the client's", func(t *testing.T) {
+	t.Run("R12, R13, RG-05 members that it cannot set", func(t *testing.T) {
 		made := r.registered(t, token, `{"unheard_of":1,"client_id":"billing","client_secret":"chosen","tenant":"x","enabled":false,"roles":["admin"],"id":"y",
 			"resource_server_for":["`+testResource+`"],"multiple_audiences":true,"networks":["0.0.0.0/0"],"claims":{"sub":"root"}}`)
 		if id := made.member("client_id"); !strings.HasPrefix(id, "dyn-") || made.member("client_secret") == "chosen" {
