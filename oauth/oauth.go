@@ -177,6 +177,7 @@ type ClientMetadata struct {
 	ResourceServerFor       []string `json:"resource_server_for,omitempty" doc:"URIs of the resources whose APIs introspect tokens as this client"`
 	MultipleAudiences       bool     `json:"multiple_audiences,omitempty" doc:"Whether one token may name several resources"`
 	TokenTTLSeconds         int64    `json:"token_ttl_seconds,omitempty" doc:"Longest life of the client's tokens in seconds; 0 leaves it to the resource"`
+	TokenReuseSeconds       int64    `json:"token_reuse_seconds,omitempty" doc:"For how long asking for the same again gives the same token, at most half of a token's life; 0: never"`
 	Networks                []string `json:"networks,omitempty" doc:"Where the client may ask from, as CIDR, at most 64; when left out, from anywhere" example:"192.0.2.0/24"`
 
 	RotatesSecrets bool            `json:"rotates_secrets,omitzero" doc:"Whether the client may give itself a new secret in the place of the one that it presents; of no effect for one that authenticates otherwise"`

@@ -18,7 +18,7 @@ type registration struct {
 	resource, scope, defaults string
 	auth                      authentication
 	roles, serves             []string
-	ttl                       time.Duration
+	ttl, reuse                time.Duration
 	said                      saidFlags
 	env                       string
 }
@@ -53,6 +53,7 @@ private one in NAME.key is found by itself.`,
 	r.auth.flags(cmd, "what its key or certificate is for, else a secret")
 	flags.DurationVar(&r.ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
 	r.said.flags(cmd)
+	reuseFlag(flags, &r.reuse)
 	flags.StringVar(&r.env, "env", "", "write its variables, any secret included, to this `FILE`")
 	_ = cmd.MarkFlagFilename("env") // fails only for a flag that is not there
 	asJSON := jsonFlag(cmd)
@@ -88,6 +89,7 @@ private one in NAME.key is found by itself.`,
 func (r *registration) metadata(name string) (oauth.ClientMetadata, error) {
 	metadata := oauth.ClientMetadata{
 		ClientName: name, Roles: r.roles, ResourceServerFor: r.serves, TokenTTLSeconds: int64(r.ttl / time.Second),
+		TokenReuseSeconds: int64(r.reuse / time.Second),
 	}
 	if err := errors.Join(r.auth.apply(&metadata), r.said.apply(&metadata)); err != nil {
 		return metadata, err

@@ -49,7 +49,7 @@ func showClient(out io.Writer, asJSON bool, client admin.Client) error {
 	fields := []string{"name", client.ClientName, "client ID", client.ID, "status", status(client)}
 	fields = append(fields, describeAuthentication(client, true)...)
 	fields = append(fields, describeSaid(client)...)
-	fields = append(fields, "token life", ttl, "created", second(client.Created), "updated", second(client.Updated))
+	fields = append(fields, "token life", ttl, "token reuse", describeReuse(client.TokenReuseSeconds), "created", second(client.Created), "updated", second(client.Updated))
 	for _, grant := range client.Grants {
 		defaults := "no default"
 		if len(grant.Defaults) > 0 {

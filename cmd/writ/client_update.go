@@ -13,7 +13,7 @@ import (
 func newClientUpdate(as *operatorFlag) *cobra.Command {
 	var auth authentication
 	var said saidFlags
-	var keep, ttl time.Duration
+	var keep, ttl, reuse time.Duration
 	cmd := &cobra.Command{
 		Use:   "update NAME",
 		Short: "Change how a client authenticates, and what its tokens are bound to",
@@ -32,6 +32,7 @@ when each was last used. Without it the one before ends at once. Later it moves 
   writ client update billing --keep-former 0
   writ client update billing --dpop
   writ client update billing --dpop=false --ttl 2m
+  writ client update billing --reuse-tokens 60s
   writ client update billing --network 192.0.2.0/24 --network 2001:db8::/32
   writ client update billing --claim tenant='"acme"'`,
 		Args: exactArgs("NAME"),
@@ -40,6 +41,7 @@ when each was last used. Without it the one before ends at once. Later it moves 
 	cmd.Flags().DurationVar(&keep, "keep-former", 0, "how long the method before counts as well, such as 24h")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
 	said.flags(cmd)
+	reuseFlag(cmd.Flags(), &reuse)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().NFlag() == 0 {
@@ -62,6 +64,9 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		}
 		if cmd.Flags().Changed("ttl") {
 			update.TokenTTLSeconds = int64(ttl / time.Second)
+		}
+		if cmd.Flags().Changed("reuse-tokens") {
+			update.TokenReuseSeconds = int64(reuse / time.Second)
 		}
 		changed := update.TokenEndpointAuthMethod != client.TokenEndpointAuthMethod
 		switch {

@@ -97,6 +97,7 @@ type Authority struct {
 	uses        *uses
 	slow        *slowSecrets
 	refusals    *lastRefusals
+	reuse       *reuse
 
 	reading         sync.Mutex                        // held by who reads revocations
 	revocations     atomic.Pointer[revocations]       // of the current Trust
@@ -139,6 +140,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a.visits = newFailures(options.Registrations, a.now)
 	a.uses = newUses(a.now)
 	a.refusals = newLastRefusals()
+	a.reuse = newReuse(options.Ring)
 	a.verifySignature = (*jose.Token).Verify
 	a.slow = newSlowSecrets()
 	a.directory = newDirectory(options.Store, a.now)
@@ -203,6 +205,7 @@ func unavailable(cause error) error {
 // describes events that are not a single word of OAuth.
 const (
 	eventIssued     = "token.issued"
+	eventRepeated   = "token.repeated" // the same token as before, to the same client; see reuse.go
 	eventRefused    = "token.refused"
 	eventUnheard    = "introspection.refused"
 	eventRevoked    = "token.revoked"

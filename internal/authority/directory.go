@@ -84,6 +84,7 @@ type effective struct {
 	roles    []string               // names, in the client's order
 	bundles  map[string]oauth.Scope // what each of the roles comes to at the resource
 	claims   string                 // static ones, as they stand in a token: members of an object, without its braces
+	changed  time.Time              // when one of the roles was, last
 }
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
@@ -330,6 +331,7 @@ func (c *catalog) effective(record store.Client) map[string]*effective {
 		if role == "" {
 			return
 		}
+		of.changed = later(of.changed, c.roles[role].Updated)
 		if !slices.Contains(of.roles, role) {
 			of.roles = append(of.roles, role)
 		}

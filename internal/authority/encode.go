@@ -44,12 +44,21 @@ func newTokenID() string {
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
-// encode makes the token: a signed JWT, or an opaque one that holds the same claims sealed. Neither needs a row.
-func (a *Authority) encode(authorization *Authorization, claims *oauth.Claims) (string, error) {
-	var scratch [1024]byte
-	payload := appendStatic(appendClaims(scratch[:0], claims), authorization.Claims)
+// payload returns what the token says.
+func (a *Authorization) payload(claims *oauth.Claims) []byte {
+	return appendStatic(appendClaims(make([]byte, 0, 512), claims), a.Claims)
+}
+
+// encode makes the token: a signed JWT, or an opaque one that holds the same claims sealed. Neither needs a row. again asks
+// for the same opaque token that the same claims came to before.
+func (a *Authority) encode(authorization *Authorization, claims *oauth.Claims, again bool) (string, error) {
+	payload := authorization.payload(claims)
 	if authorization.Format == store.FormatOpaque {
-		sealed, err := a.ring.Seal(payload)
+		seal := a.ring.Seal
+		if again {
+			seal = a.ring.SealAgain
+		}
+		sealed, err := seal(payload)
 		if err != nil {
 			return "", err
 		}

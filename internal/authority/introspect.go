@@ -116,11 +116,6 @@ func (a *Authority) active(ctx context.Context, claims *oauth.Claims) (bool, err
 			return false, nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	_, err = a.store.Revocations().Get(ctx, claims.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return true, nil
-	}
-	return false, err
+	revoked, err := a.revoked(ctx, claims.ID)
+	return !revoked && err == nil, err
 }

@@ -13,6 +13,7 @@ type Outcome struct {
 	Result string // ResultActive and so on, of introspection and revocation
 
 	Grant, Format, Algorithm, Binding string // of the token that was issued; an opaque one is sealed with keyring.Sealing
+	Repeated                          bool   // the same token was issued before
 }
 
 // Results of introspection and revocation.

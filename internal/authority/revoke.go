@@ -50,6 +50,7 @@ func (a *Authority) revoke(ctx context.Context, r *Request) error {
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return unavailable(err)
 	}
+	a.reuse.revocations.Add(1)
 	event := audit.Event{
 		Time: a.now(), Kind: eventRevoked, ClientID: client.ID, TokenID: claims.ID, RequestID: r.ID, Remote: r.Remote,
 	}

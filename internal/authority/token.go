@@ -88,7 +88,7 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	}
 	authorization.Confirmation = confirmation
 	r.Outcome.Grant = grantType
-	response, err := a.mint(ctx, r, authorization)
+	response, err := a.mint(ctx, r, client, authorization)
 	if err == nil {
 		a.noteScopes(client, authorization.Audience, response.Scope, r.Remote)
 	}
@@ -97,29 +97,37 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 
 // mint makes the token of an authorization. It leaves only when its event is on disk: what was issued can always be
 // told, whatever happens next.
-func (a *Authority) mint(ctx context.Context, r *Request, authorization *Authorization) (*oauth.TokenResponse, error) {
-	now := a.now()
-	claims := claimsOf(a.issuer, now, newTokenID(), authorization)
-	token, err := a.encode(authorization, claims)
-	if err != nil {
-		return nil, unavailable(err)
+func (a *Authority) mint(ctx context.Context, r *Request, client *client, authorization *Authorization) (*oauth.TokenResponse, error) {
+	now, kind := a.now(), eventIssued
+	made := a.again(ctx, client, authorization, now)
+	if made == nil {
+		made = &minted{claims: claimsOf(a.issuer, now, newTokenID(), authorization)}
+		var err error
+		if made.token, err = a.encode(authorization, made.claims, false); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	token, claims := made.token, made.claims
+	if made.repeated {
+		kind = eventRepeated
 	}
 	if len(token) > jose.MaxTokenBytes {
 		// We could neither introspect nor revoke it.
 		return nil, oauth.Errorf(oauth.InvalidScope, "the token would be larger than 16 KiB: ask for fewer resources or scopes")
 	}
 	event := audit.Event{
-		Time: now, Kind: eventIssued, ClientID: claims.ClientID, TokenID: claims.ID, Scope: claims.Scope,
+		Time: now, Kind: kind, ClientID: claims.ClientID, TokenID: claims.ID, Scope: claims.Scope,
 		Audience: authorization.Audience, RequestID: r.ID, Remote: r.Remote,
 	}
 	if err := a.journal.Record(ctx, event); err != nil {
 		return nil, unavailable(err)
 	}
 	r.Outcome.issued(authorization)
+	r.Outcome.Repeated = made.repeated
 	return &oauth.TokenResponse{
 		AccessToken: token,
 		TokenType:   authorization.Confirmation.TokenType(),
-		ExpiresIn:   int64(claims.Expires - claims.IssuedAt),
+		ExpiresIn:   int64(claims.Expires) - now.Unix(),
 		Scope:       claims.Scope,
 	}, nil
 }

@@ -44,6 +44,17 @@ func NewSigner(key crypto.Signer, algorithm, keyID string) (*Signer, error) {
 // Key returns the public half.
 func (s *Signer) Key() Key { return Key{ID: s.KeyID, Algorithm: s.Algorithm, Public: s.key.Public()} }
 
+// Repeats reports whether Sign returns the same for the same payload, now, on another machine and after a restart: not for
+// PS256, whose signatures are salted, and not for ECDSA with a key that may choose its nonces.
+func (s *Signer) Repeats() bool {
+	switch s.Algorithm {
+	case ES256, ES384:
+		_, local := s.key.(*ecdsa.PrivateKey)
+		return local
+	}
+	return s.Algorithm != PS256
+}
+
 // Sign returns payload, a JSON object, as a compact JWS of the given type. Algorithm and key ID hold only characters
 // that need no escape in JSON: they are ours.
 func (s *Signer) Sign(typ string, payload []byte) (string, error) {

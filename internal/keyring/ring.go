@@ -6,6 +6,7 @@ package keyring
 import (
 	"context"
 	"crypto"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -249,9 +250,34 @@ func (r *Ring) Signer(algorithm string) (*jose.Signer, error) {
 // sealingIDBytes is how much of a sealed message names its key.
 const sealingIDBytes = 10
 
+// SealingKey returns the ID of the key that seals now.
+func (r *Ring) SealingKey() (string, error) {
+	key, found := signerNow(r.now(), r.state.Load().records, Sealing)
+	if !found {
+		return "", fmt.Errorf("%w that seals", ErrNoKey)
+	}
+	return key.ID, nil
+}
+
 // Seal encrypts and authenticates plain with the sealing key of the moment. The nonce has 192 random bits, so that any
 // number of messages may be sealed without one repeating.
 func (r *Ring) Seal(plain []byte) ([]byte, error) {
+	return r.seal(plain, func(nonce, _ []byte) { rand.Read(nonce) })
+}
+
+// SealAgain is Seal with the same result for the same plain, on every node, for as long as the same key seals. The nonce is 192
+// bits of an HMAC of plain, under a key that is used for nothing else: it repeats only where plain does, and then nothing is
+// told but that it does, which is what the caller asks for (as in RFC 5297's SIV).
+func (r *Ring) SealAgain(plain []byte) ([]byte, error) {
+	return r.seal(plain, func(nonce, id []byte) {
+		mac := hmac.New(sha256.New, r.Derive("nonce of sealing again"))
+		mac.Write(id)
+		mac.Write(plain)
+		copy(nonce, mac.Sum(nil))
+	})
+}
+
+func (r *Ring) seal(plain []byte, choose func(nonce, id []byte)) ([]byte, error) {
 	state := r.state.Load()
 	key, found := signerNow(r.now(), state.records, Sealing)
 	if !found {
@@ -268,7 +294,7 @@ func (r *Ring) Seal(plain []byte) ([]byte, error) {
 	head := sealingIDBytes + chacha20poly1305.NonceSizeX
 	out := make([]byte, head, head+len(plain)+chacha20poly1305.Overhead)
 	copy(out, id)
-	rand.Read(out[sealingIDBytes:])
+	choose(out[sealingIDBytes:head], id)
 	return aead.Seal(out, out[sealingIDBytes:], plain, id), nil
 }
 

@@ -250,6 +250,7 @@ func describe(record *store.Client, m oauth.ClientMetadata) {
 	record.Name, record.GrantTypes = m.ClientName, m.GrantTypes
 	record.Grants, record.Roles, record.ResourceServerFor = toGrants(m.Grants), m.Roles, m.ResourceServerFor
 	record.MultipleAudiences, record.RotatesSecrets = m.MultipleAudiences, m.RotatesSecrets
+	record.TokenReuse = time.Duration(m.TokenReuseSeconds) * time.Second
 	record.TokenTTL, record.Networks = time.Duration(m.TokenTTLSeconds)*time.Second, m.Networks
 	record.Claims = string(m.Claims)
 }

@@ -32,9 +32,9 @@ func metadataOf(record store.Client) oauth.ClientMetadata {
 		ClientName: record.Name, TokenEndpointAuthMethod: record.AuthMethod, GrantTypes: record.GrantTypes,
 		Grants: fromGrants(record.Grants), Roles: record.Roles, ResourceServerFor: record.ResourceServerFor,
 		MultipleAudiences: record.MultipleAudiences, TokenTTLSeconds: int64(record.TokenTTL / time.Second), Networks: record.Networks,
-		RotatesSecrets: record.RotatesSecrets,
-		Claims:         claimsView(record.Claims),
-		JWKSURI:        record.JWKSURI, TokenEndpointAuthSigningAlg: record.SigningAlgorithm,
+		RotatesSecrets: record.RotatesSecrets, TokenReuseSeconds: int64(record.TokenReuse / time.Second),
+		Claims:  claimsView(record.Claims),
+		JWKSURI: record.JWKSURI, TokenEndpointAuthSigningAlg: record.SigningAlgorithm,
 		TLSClientCertificateBoundAccessTokens: record.CertificateBound, DPoPBoundAccessTokens: record.DPoPBound,
 	}
 	if usesKeys(record.AuthMethod) || usesKeys(record.FormerMethod) {

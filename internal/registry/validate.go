@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
@@ -114,9 +115,27 @@ func validateClient(m oauth.ClientMetadata, registered known) problems {
 		}
 	}
 	p.ttl("token_ttl_seconds", m.TokenTTLSeconds)
+	p.reuse(m, registered.resources)
 	p.networks("networks", m.Networks)
 	p.claims("claims", m.Claims)
 	return p
+}
+
+// reuse checks for how long a client may get the same token. Who gets one that was made before must have half of its life left:
+// with a longer time, what is registered would not be what happens, as authority sees to that in any case.
+func (p *problems) reuse(m oauth.ClientMetadata, resources map[string]store.Resource) {
+	shortest := int64(maxTokenTTL)
+	if m.TokenTTLSeconds > 0 {
+		shortest = min(shortest, m.TokenTTLSeconds)
+	}
+	for _, grant := range m.Grants {
+		if resource, exists := resources[grant.Resource]; exists && resource.TokenTTL > 0 {
+			shortest = min(shortest, int64(resource.TokenTTL/time.Second))
+		}
+	}
+	if m.TokenReuseSeconds < 0 || m.TokenReuseSeconds > shortest/2 {
+		p.add("token_reuse_seconds", "must be 0 to %d, half of the life of the client's tokens", shortest/2)
+	}
 }
 
 func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

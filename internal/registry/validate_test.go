@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -19,7 +20,7 @@ import (
 
 var registered = known{
 	resources: map[string]store.Resource{
-		orders:  {URI: orders, Scopes: []store.Scope{{Name: "orders:read"}, {Name: "orders:write"}}},
+		orders:  {URI: orders, TokenTTL: defaultTokenTTL * time.Second, Scopes: []store.Scope{{Name: "orders:read"}, {Name: "orders:write"}}},
 		"urn:b": {URI: "urn:b", Scopes: []store.Scope{{Name: "b"}}},
 	},
 	roles: map[string]store.Role{"reader": {Name: "reader"}},
@@ -73,6 +74,10 @@ func TestValidateClient(t *testing.T) {
 		{"role twice", func(m *oauth.ClientMetadata) { m.Roles = []string{"reader", "reader"} }, []string{"roles[1]"}},
 		{"serves an unknown resource", func(m *oauth.ClientMetadata) { m.ResourceServerFor = []string{"urn:c"} }, []string{"resource_server_for[0]"}},
 		{"serves one twice", func(m *oauth.ClientMetadata) { m.ResourceServerFor = []string{orders, orders} }, []string{"resource_server_for[1]"}},
+		{"reuse of half the life", func(m *oauth.ClientMetadata) { m.TokenTTLSeconds, m.TokenReuseSeconds = 60, 30 }, nil},
+		{"reuse of more than half the life", func(m *oauth.ClientMetadata) { m.TokenTTLSeconds, m.TokenReuseSeconds = 60, 31 }, []string{"token_reuse_seconds"}},
+		{"reuse of more than half the resource's life", func(m *oauth.ClientMetadata) { m.TokenReuseSeconds = defaultTokenTTL/2 + 1 }, []string{"token_reuse_seconds"}},
+		{"reuse for less than no time", func(m *oauth.ClientMetadata) { m.TokenReuseSeconds = -1 }, []string{"token_reuse_seconds"}},
 		{"life of more than a day", func(m *oauth.ClientMetadata) { m.TokenTTLSeconds = 86401 }, []string{"token_ttl_seconds"}},
 		{"negative life", func(m *oauth.ClientMetadata) { m.TokenTTLSeconds = -1 }, []string{"token_ttl_seconds"}},
 		{"everything at once", func(m *oauth.ClientMetadata) {

@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/writ-auth/writ/internal/audit"
 	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/internal/jose"
@@ -47,12 +49,14 @@ var (
 // decisionMetrics are of what the authority decided.
 type decisionMetrics struct {
 	issued, authenticated, refused, asked, revoked, visited, throttled, paced, unavailable *family
+	repeated                                                                               prometheus.Counter
 }
 
 func newDecisionMetrics(m *metrics) *decisionMetrics {
 	return &decisionMetrics{
 		issued: m.family("writ_tokens_issued_total", "Tokens that were issued.",
 			[]label{labelGrant, labelFormat, labelToken, labelBinding}, kindsOfToken()...),
+		repeated: m.counter("writ_tokens_repeated_total", "Answers with a token that was issued before, to clients that are registered for that; they are counted among the issued ones as well."),
 		authenticated: m.family("writ_client_authentications_total", "Clients that have authenticated, by method. Those that have not are among the refusals.",
 			[]label{labelMethod}),
 		refused: m.family("writ_requests_refused_total", "Requests that were refused, by the reason that the journal gives.",
@@ -102,6 +106,9 @@ func (d *decisionMetrics) observe(path string, o authority.Outcome, err error) {
 	switch name {
 	case onToken:
 		d.issued.inc(o.Grant, o.Format, o.Algorithm, o.Binding)
+		if o.Repeated {
+			d.repeated.Inc()
+		}
 	case onAsk:
 		d.asked.inc(o.Result)
 	case onRevoke:
