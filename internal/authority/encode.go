@@ -21,13 +21,18 @@ import (
 // claimsOf turns an authorization into claims. It is pure, and the only place where decisions become claims (RFC 9068,
 // 2.2).
 func claimsOf(issuer string, now time.Time, id string, authorization *Authorization) *oauth.Claims {
-	issued := now.Unix()
+	issued, expires := now.Unix(), now.Unix()+int64(authorization.Lifetime/time.Second)
+	if after := authorization.after; after.Unix() == issued && after.Nanosecond() > 0 {
+		// The second in which all older tokens were revoked: "iat" knows no parts of it, and what is issued now must not look
+		// older than that.
+		issued++
+	}
 	return &oauth.Claims{
 		Issuer:   issuer,
 		Subject:  authorization.Subject,
 		ClientID: authorization.ClientID,
 		Audience: authorization.Audience,
-		Expires:  oauth.NumericDate(issued + int64(authorization.Lifetime/time.Second)),
+		Expires:  oauth.NumericDate(expires),
 		IssuedAt: oauth.NumericDate(issued),
 		ID:       id,
 		Scope:    authorization.Scope.String(),

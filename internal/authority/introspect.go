@@ -89,6 +89,17 @@ func concerns(claims *oauth.Claims, caller *client) bool {
 	return claims.ClientID == caller.ID || slices.ContainsFunc(caller.ResourceServerFor, claims.Audience.Has)
 }
 
+// tokensAfter returns the moment from before which no token of a client for an audience is active.
+func (c *client) tokensAfter(audience []string) time.Time {
+	after := c.NotBefore
+	for _, uri := range audience {
+		if of := c.grants[uri].resource.NotBefore; of.After(after) {
+			after = of
+		}
+	}
+	return after
+}
+
 // active reports whether a token of ours is good now: neither expired nor revoked, and its client neither deleted nor
 // suspended, nor it or a resource of the token made to start anew since (CVE-2025-64521, CVE-2026-8922). A store that cannot answer is an error: a
 // token that may have been revoked is not active, and one that may be good is not dead (CVE-2020-15223).

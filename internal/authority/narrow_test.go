@@ -250,6 +250,16 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
+	// In the second in which older tokens were revoked, and after it.
+	for _, test := range []struct{ after, now, issued time.Duration }{
+		{500 * time.Millisecond, 999 * time.Millisecond, time.Second}, {500 * time.Millisecond, time.Second, time.Second}, {0, 999 * time.Millisecond, 0},
+	} {
+		authorization.after = start.Add(test.after)
+		got := claimsOf("https://as.example", start.Add(test.now), "id", authorization)
+		if want := start.Add(test.issued).Unix(); int64(got.IssuedAt) != want || int64(got.Expires) != start.Add(test.now).Unix()+90 {
+			t.Errorf("%+v: got iat %d, exp %d, want iat %d", test, int64(got.IssuedAt), int64(got.Expires), want)
+		}
+	}
 	if a, b := newTokenID(), newTokenID(); a == b || len(a) != 22 {
 		t.Errorf("token IDs %q and %q: want 128 random bits each (RFC 6749, 10.10)", a, b)
 	}

@@ -23,6 +23,8 @@ type Authorization struct {
 	Format    string // of the audience's tokens
 	Algorithm string
 
+	after time.Time // tokens from before it are inactive
+
 	Confirmation *pop.Confirmation // the key that the token is bound to; nil for a bearer token
 	Claims       string            // static ones, as effective has them
 }
@@ -86,7 +88,7 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	if err := client.limit.hold(authorization); err != nil {
 		return nil, err
 	}
-	authorization.Confirmation = confirmation
+	authorization.Confirmation, authorization.after = confirmation, client.tokensAfter(authorization.Audience)
 	r.Outcome.Grant = grantType
 	response, err := a.mint(ctx, r, client, authorization)
 	if err == nil {

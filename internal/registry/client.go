@@ -119,13 +119,30 @@ func (r *Registry) SuspendClient(ctx context.Context, actor Actor, nameOrID stri
 	})
 }
 
+// afterSuspension is how long after a suspension a token may still be issued: by a node that has not heard of it, or to a
+// request that had authenticated by then. It is more than a second, which is what a node may be behind.
+const afterSuspension = 5 * time.Second
+
+// resume lets a client have tokens again. Those that were issued when it was suspended already come alive no more than those
+// from before: one of them may be why it was suspended.
+func resume(record *store.Client, now time.Time) {
+	record.Suspended = false
+	end := record.NotBefore.Add(afterSuspension)
+	if end.After(now) {
+		end = now
+	}
+	if end.After(record.NotBefore) {
+		record.NotBefore = end
+	}
+}
+
 // ResumeClient lets a suspended client have tokens again. Those from before stay inactive.
 func (r *Registry) ResumeClient(ctx context.Context, actor Actor, nameOrID string) (Client, error) {
-	return r.changeClient(ctx, actor, nameOrID, func(_ transaction, record *store.Client) (store.Event, error) {
+	return r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
 		if !record.Suspended {
 			return store.Event{}, nil
 		}
-		record.Suspended = false
+		resume(record, tx.now)
 		return store.Event{Action: "client.resumed"}, nil
 	})
 }

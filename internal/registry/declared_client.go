@@ -142,6 +142,8 @@ func (d *draft) changeClient(field string, wish DeclaredClient, old store.Client
 	if record.Suspended != wish.Suspended {
 		if action = "client.resumed"; wish.Suspended {
 			action, record.NotBefore = "client.suspended", d.now
+		} else {
+			resume(&record, d.now)
 		}
 		if record.Suspended = wish.Suspended; record.ID == d.self && wish.Suspended {
 			p.add("suspended", "is the operator that applies: nobody would be left to resume it")
