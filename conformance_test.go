@@ -40,7 +40,7 @@ var required = []struct {
 	{"CA-", "Attacks on client authentication", [][2]int{{1, 40}}},
 	{"RG-", "Attacks on registration and by fetched documents", [][2]int{{1, 26}}},
 	{"RS-", "Attacks on the resource server", [][2]int{{1, 36}}},
-	{"ST-", "Attacks on the store", [][2]int{{1, 5}, {7, 17}}},
+	{"ST-", "Attacks on the store", [][2]int{{1, 18}}},
 	{"OP-", "Attacks on the operation", [][2]int{{1, 7}, {9, 21}}},
 }
 

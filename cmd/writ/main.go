@@ -108,7 +108,7 @@ Exit codes: 0 done, 1 failed, 2 put wrongly; of writ plan --exit-code, 3 somethi
 	add("registry", newRegistration(), newExport(), newPlan(), newApply())
 	add("use", newToken(), newCurl())
 	help := newHelp()
-	add("operate", newAudit(), newConfig(), newDoctor(), newExplain(), newMigrate(), newVersion(), newCompletion(), help)
+	add("operate", newAudit(), newBackup(), newConfig(), newDoctor(), newExplain(), newMigrate(), newRestore(), newVersion(), newCompletion(), help)
 	root.SetHelpCommand(help)
 	return root
 }

@@ -20,7 +20,7 @@ import (
 const defaultAlgorithm = jose.ES256
 
 // notIDs are what a client must not be called by: the history says so of who is no client.
-var notIDs = []string{"bootstrap", "reset", "sweep", rehasher}
+var notIDs = []string{"bootstrap", "reset", "restore", "sweep", rehasher}
 
 // validID returns what is wrong with the ID that a client brings, or "".
 func validID(id string) string {

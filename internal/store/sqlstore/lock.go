@@ -36,6 +36,21 @@ func lockProcess(path string) (*processLock, error) {
 		lock.holders++
 		return lock, nil
 	}
+	return takeLock(path)
+}
+
+// lockAlone is lockProcess for who wants no Store on the database in this process either.
+func lockAlone(path string) (*processLock, error) {
+	locks.mu.Lock()
+	defer locks.mu.Unlock()
+	if locks.byPath[path] != nil {
+		return nil, fmt.Errorf("%w: this process has this database open", ErrInUse)
+	}
+	return takeLock(path)
+}
+
+// takeLock takes a lock that this process does not have, for who has locks.mu.
+func takeLock(path string) (*processLock, error) {
 	// The file is never removed: whoever waited for it would then hold the lock of a file that others cannot see.
 	file, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|noFollow, 0o600)
 	if err != nil {

@@ -70,6 +70,9 @@ func lookIntoSQLite(path string, options Options) (*database, error) {
 	}
 	uri := strings.Replace(sqliteURI(path), "mode=rw", "mode=ro", 1)
 	db, err := driver.Open(uri, func(c *sqlite3.Conn) error {
+		if options.copies { // which writes: into the copy
+			return c.Exec(`PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF`)
+		}
 		return c.Exec(`PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF`)
 	})
 	if err != nil {

@@ -37,6 +37,7 @@ type Options struct {
 	MaxConnections int
 
 	readOnly   bool                                              // see OpenReadOnly
+	copies     bool                                              // see Backup
 	migrations fs.FS                                             // for tests; nil means the embedded ones
 	filesystem func(dir string) (kind string, net bool, _ error) // for tests; nil means the real one
 }
