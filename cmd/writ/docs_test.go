@@ -19,7 +19,7 @@ import (
 // network where every port is free.
 var pages = []string{
 	"client-authentication", "auth-client-secret", "auth-private-key-jwt", "auth-mtls", "dpop", "profile-fapi2", "migrate-secret-to-key", "operations",
-	"declared-state", "explain", "doctor", "registration",
+	"declared-state", "explain", "doctor", "registration", "admin-api",
 }
 
 // TestDocs does what the pages say. A block of sh is typed as it stands: one that begins with `writ serve` or `writ dev` in
@@ -214,7 +214,8 @@ func missingIn(out, printed string) string {
 func TestDocsGo(t *testing.T) {
 	t.Parallel()
 	packages := map[string]string{
-		"client": "github.com/writ-auth/writ/client", "resource": "github.com/writ-auth/writ/resource", "log": "log", "http": "net/http", "os": "os",
+		"client": "github.com/writ-auth/writ/client", "resource": "github.com/writ-auth/writ/resource",
+		"admin": "github.com/writ-auth/writ/admin", "context": "context", "log": "log", "http": "net/http", "os": "os",
 	}
 	for _, page := range pages {
 		for i, b := range blocksOf(t, filepath.Join(docs, page+".md")) {
