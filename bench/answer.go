@@ -16,17 +16,18 @@ import (
 // A connection sends requests and reads answers one after the other. It is net/http's client with everything left out that
 // costs time: on one core that client makes fewer requests than the limit server answers.
 type connection struct {
-	target *target
-	net    net.Conn // nil before the first request, and after an answer that closed it
-	in     *bufio.Reader
-	body   []byte
+	target  *target
+	address string
+	net     net.Conn // nil before the first request, and after an answer that closed it
+	in      *bufio.Reader
+	body    []byte
 }
 
 func (c *connection) open() (err error) {
 	if c.target.tls == nil {
-		c.net, err = net.Dial("tcp", c.target.address)
+		c.net, err = net.Dial("tcp", c.address)
 	} else {
-		c.net, err = tls.Dial("tcp", c.target.address, c.target.tls)
+		c.net, err = tls.Dial("tcp", c.address, c.target.tls)
 	}
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ var smoke = settings{
 
 // wanted are the rows that docs/performance.md has, by name, at 4 connections.
 var wanted = []string{
-	"es256", "es256-rfc6979", "ed25519", "rs256", "opaque",
+	"es256", "es256-rfc6979", "ed25519", "rs256", "opaque", "again",
 	"client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "dpop",
 	"introspection", "introspection-opaque", "resource-cached", "resource-uncached-es256", "resource-uncached-ed25519", "resource-uncached-rs256",
 	"half-es256", "half-ed25519", "peer",
@@ -73,6 +73,9 @@ func TestBench(t *testing.T) {
 		if g.ratio <= 0 {
 			t.Errorf("%s: no figure", g.what)
 		}
+	}
+	if b.cluster == nil && len(b.operated) > 1 {
+		t.Error("there is PostgreSQL, and nothing about nodes")
 	}
 	checkDocument(t, s.document)
 }

@@ -29,6 +29,7 @@ type bench struct {
 	growth   []grown
 	issued   *issued
 	operated []operated
+	cluster  *cluster // nil without PostgreSQL
 }
 
 type limitServer struct {
@@ -66,7 +67,7 @@ func measured(ctx context.Context, s settings) (*bench, error) {
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
-	for _, part := range []func(context.Context) error{b.measureStart, b.measureRows, b.measurePeer, b.measureGrowth, b.measureOperators} {
+	for _, part := range []func(context.Context) error{b.measureStart, b.measureRows, b.measurePeer, b.measureGrowth, b.measureOperators, b.measureNodes} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
@@ -190,7 +191,7 @@ func (b *bench) measureRows(ctx context.Context) error {
 
 // wantsRows reports whether anything is wanted that the servers are needed for.
 func (b *bench) wantsRows() bool {
-	others := []string{"start", "memory", "growth", "operators"}
+	others := []string{"start", "memory", "growth", "operators", "nodes"}
 	return b.peer.url != "" || slices.ContainsFunc(strings.Split(b.only, ","), func(word string) bool {
 		return !slices.ContainsFunc(others, func(other string) bool { return word != "" && strings.HasPrefix(other, word) })
 	})

@@ -16,6 +16,7 @@ import (
 type target struct {
 	name    string
 	address string
+	others  []string    // addresses that the connections are spread over, in the place of the one
 	tls     *tls.Config // nil: plain HTTP
 	good    []byte
 	// request appends a request. It is called by many goroutines at once.
@@ -63,8 +64,12 @@ type session struct {
 
 func openSession(t target, connections int) *session {
 	s := &session{target: t}
-	for range connections {
-		s.connections = append(s.connections, &connection{target: &s.target})
+	for i := range connections {
+		c := &connection{target: &s.target, address: t.address}
+		if len(t.others) > 0 {
+			c.address = t.others[i%len(t.others)]
+		}
+		s.connections = append(s.connections, c)
 	}
 	return s
 }

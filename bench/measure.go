@@ -13,6 +13,7 @@ import (
 type side struct {
 	target target
 	pids   []int // of the processes whose processor time counts
+	more   int   // times the connections; 0: once
 	// expect is how many requests a second there will be, for those that must be made ahead; kept from run to run.
 	expect float64
 }
@@ -36,6 +37,7 @@ type measurer struct {
 
 // sample measures one side: warm up, then measure.
 func (m *measurer) sample(ctx context.Context, s *side, l load) (sample, error) {
+	l.connections *= max(1, s.more)
 	open := openSession(s.target, l.connections)
 	defer open.close()
 	l.duration = m.warm

@@ -109,7 +109,7 @@ func (b *bench) askAdmin(ctx context.Context, n *node, o *operated) (err error) 
 		ask  func() error
 	}{
 		{&o.first, func() error { return api.page(ctx, "limit=100", "") }},
-		{&o.page, func() error { return api.page(ctx, "limit=100&cursor="+middle, "") }},
+		{&o.page, func() error { return api.page(ctx, "limit=100"+middle, "") }},
 		{&o.search, func() error { return api.page(ctx, "search="+someone[2:], someone) }},
 		{&o.plan, func() error { return api.plan(ctx, wish, o.declared/2) }},
 	} {
@@ -137,17 +137,18 @@ type clientPage struct {
 	Next string `json:"next"`
 }
 
-// middle returns the cursor of a page in the middle of a list, which is to be had by reading up to there alone.
+// middle returns the parameter for a page in the middle of a list, which is to be had by reading up to there alone.
 func (a adminAPI) middle(ctx context.Context, clients int) (cursor string, err error) {
 	const most = 500
+	path := fmt.Sprintf("/clients?limit=%d", min(most, clients/2))
 	for read := 0; read < clients/2; read += most {
 		var page clientPage
-		if err := a.ask(ctx, http.MethodGet, fmt.Sprintf("/clients?limit=%d&cursor=%s", min(most, clients/2), url.QueryEscape(cursor)), nil, &page); err != nil {
+		if err := a.ask(ctx, http.MethodGet, path+cursor, nil, &page); err != nil {
 			return "", err
 		}
-		cursor = page.Next
+		cursor = "&cursor=" + url.QueryEscape(page.Next)
 	}
-	return url.QueryEscape(cursor), nil
+	return cursor, nil
 }
 
 // page lists clients. If there is a name, it is that of the only one to be found.

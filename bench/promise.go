@@ -52,6 +52,11 @@ func (b *bench) targets() string {
 		add(o.usual < memoryPromise, of+"memory, 1 000 of them asking", "< "+megabytes(memoryPromise), megabytes(o.usual))
 		add(o.memory < memoryPromise, of+"memory, all of them asking", "< "+megabytes(memoryPromise), megabytes(o.memory))
 	}
+	if c := b.cluster; c != nil && c.cores {
+		add(c.ratio >= nodesPromise, "three nodes on three cores, to one", "≥ "+ratio(nodesPromise), ratio(c.ratio))
+	} else if c != nil {
+		add(c.byCPU() >= sharedPromise, "CPU of a token at one node, to that at three", "≥ "+ratio(sharedPromise), ratio(c.byCPU()))
+	}
 	if t.rows == nil {
 		return ""
 	}

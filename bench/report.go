@@ -17,7 +17,7 @@ type block struct{ name, text string }
 func (b *bench) report() error {
 	blocks := []block{
 		{"conditions", b.conditions()}, {"targets", b.targets()}, {"ratios", b.ratios()}, {"latency", b.latency()},
-		{"footprint", b.footprint()}, {"growth", b.growthTable()}, {"operators", b.operatorTable()},
+		{"footprint", b.footprint()}, {"growth", b.growthTable()}, {"operators", b.operatorTable()}, {"nodes", b.clusterTable()},
 	}
 	fmt.Fprintln(b.progress)
 	var all strings.Builder

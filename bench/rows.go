@@ -85,7 +85,10 @@ func (b *bench) tokenRows() (rows []row) {
 			})
 		}
 	}
-	return rows
+	return append(rows, row{ // what it gave before, it gives again
+		name: "again", title: "ES256, idempotent issuance, warm", against: "no signature", connections: b.busy, target: 0.60,
+		first: b.limitTokens("none"), second: b.writTokens("again"),
+	})
 }
 
 // credentialRows are the other ways to authenticate, and DPoP.

@@ -63,6 +63,10 @@ type place struct {
 	database  string // "": the SQLite file of its own
 	cpus      []int
 	addresses []string // of a node that was there before; nil: free ones
+
+	// Of a node that is not the first in its database:
+	issuer, rootKey string
+	client          credential // that the first token is for
 }
 
 // startWrit starts a node and waits for the first token of its operator.
@@ -88,8 +92,7 @@ func startWrit(ctx context.Context, binary string, at place) (*node, error) {
 		return nil, err
 	}
 	n.sinceStart, err = n.await(ctx, func() error {
-		_, err := n.operatorToken(ctx)
-		return err
+		return n.firstToken(ctx)
 	})
 	if err != nil {
 		n.stop()
@@ -111,7 +114,7 @@ func (n *node) restart(ctx context.Context) (*node, error) {
 
 func (n *node) settings(at place) map[string]string {
 	settings := map[string]string{
-		"listen": n.public, "admin.listen": n.admin, "data": n.data, "database": at.database,
+		"listen": n.public, "admin.listen": n.admin, "data": n.data, "database": at.database, "issuer": at.issuer, "root_key": at.rootKey,
 	}
 	if at.pki != "" {
 		settings["mtls.listen"] = n.mtls
@@ -216,6 +219,7 @@ func (n *node) register(ctx context.Context, pki string) error {
 		"certificate": granted(es256, "--auth-method", "tls_client_auth", "--san-dns", clientName),
 		"self-signed": granted(es256, "--certificate", filepath.Join(pki, "self-signed.crt")),
 		"dpop":        granted(es256, "--dpop"),
+		"again":       granted(es256, "--reuse-tokens", "10m"),
 		"api":         {"--resource-server", es256.audience(), "--resource-server", formats[3].audience()},
 	}
 	for _, f := range formats {
