@@ -22,7 +22,7 @@ in the list when the former one is not used any more. It ends by itself.`,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newClientSecretRotate(as), newClientSecretAdd(as), newClientSecretList(as), newClientSecretRevoke(as))
+	cmd.AddCommand(newClientSecretRotate(as), newClientSecretAdd(as), newClientSecretList(as), newClientSecretRevoke(as), newClientSecretRenew())
 	return cmd
 }
 

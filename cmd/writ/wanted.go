@@ -93,7 +93,7 @@ func (w *wanted) config() (client.Config, error) {
 
 // credentials are the variables that say how the client proves who it is.
 var credentials = []string{
-	"WRIT_CLIENT_SECRET", "WRIT_CLIENT_SECRET_FILE", "WRIT_AUTH_METHOD",
+	"WRIT_CLIENT_SECRET", "WRIT_CLIENT_SECRET_FILE", "WRIT_CLIENT_SECRET_ROTATE", "WRIT_AUTH_METHOD",
 	variablePrivateKey, variableAssertion, variableCertificate, variableCertificateKey,
 }
 
