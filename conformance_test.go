@@ -42,6 +42,7 @@ var required = []struct {
 	{"RS-", "Attacks on the resource server", [][2]int{{1, 36}}},
 	{"ST-", "Attacks on the store", [][2]int{{1, 18}}},
 	{"OP-", "Attacks on the operation", [][2]int{{1, 7}, {9, 21}}},
+	{"CO-", "Attacks on the admin API", [][2]int{{10, 25}}},
 }
 
 // fapiModules are those of the OpenID Foundation's plans for FAPI 2.0 that apply to the client credentials grant (SECURITY,
@@ -140,10 +141,10 @@ func line(row string, all []holder) string {
 }
 
 var (
-	rowID    = regexp.MustCompile(`\b(?:(?:AS|CA|RG|RS|ST|OP)-?|[TAIVWSCXJMDR])\d\d\b`)
+	rowID    = regexp.MustCompile(`\b(?:(?:AS|CA|RG|RS|ST|OP|CO)-?|[TAIVWSCXJMDR])\d\d\b`)
 	moduleID = regexp.MustCompile(`\bfapi2-security-profile-final-([A-Za-z0-9-]+)`)
 	funcRows = regexp.MustCompile(`[A-Z]+\d+`)
-	leading  = regexp.MustCompile(`^(?:(?:(?:AS|CA|RG|RS|ST|OP)-?|[TAIVWSCXJMDR])\d\d\b(?:[ ,:/–-]| and )*)+`)
+	leading  = regexp.MustCompile(`^(?:(?:(?:AS|CA|RG|RS|ST|OP|CO)-?|[TAIVWSCXJMDR])\d\d\b(?:[ ,:/–-]| and )*)+`)
 	verb     = regexp.MustCompile(`%[+#]?[a-zT]\b`)
 	capital  = regexp.MustCompile(`([A-Z][a-z]+)`)
 	failure  = regexp.MustCompile(`^(Error|Fatal|Log|Skip)f?$`)

@@ -150,6 +150,7 @@ func TestEveryRouteHasAScope(t *testing.T) {
 	guard{newAPI(b.registry, b.verifier(), Options{})}.HandleFunc("GET "+Prefix+"/backdoor", nil)
 }
 
+// TestCO10 is the authorization matrix, made of the table of routes: each route with each kind of token.
 func TestCO10(t *testing.T) {
 	strangers := openRingWithKey(t)
 	for _, route := range routes {
@@ -411,6 +412,7 @@ func TestCO15(t *testing.T) {
 	}
 }
 
+// TestCO16: no page of any origin is let read an answer.
 func TestCO16(t *testing.T) {
 	b := stocked(t)
 	for _, route := range routes {
@@ -501,6 +503,7 @@ func TestCO17(t *testing.T) {
 	})
 }
 
+// TestCO18: sort, filter and limit are words of a list, and nothing of them is a query.
 func TestCO18(t *testing.T) {
 	b := stocked(t)
 	for _, query := range []string{
@@ -525,7 +528,7 @@ func TestCO18(t *testing.T) {
 func TestCO19(t *testing.T) {
 	b := stocked(t)
 	for _, name := range []string{"%25", "_", "bill_ng", "billing*", "(a%2b)%2b$", strings.Repeat("a", 4<<10), "BILLING"} {
-		t.Run(fmt.Sprintf("CO-19 %.20s", name), func(t *testing.T) {
+		t.Run("CO-19 a name "+name[:min(len(name), 20)], func(t *testing.T) {
 			began := time.Now()
 			for _, kind := range []string{"clients", "roles"} {
 				wantProblem(t, b.call("GET", "/admin/v1/"+kind+"/"+name, b.all(), ""), 404)
@@ -539,7 +542,7 @@ func TestCO19(t *testing.T) {
 		"%25": 0, "_": 0, "bill_ng": 0, "b*": 0, "(a%2b)%2b$": 0, ".": 0, "BILL": 1, "illi": 1, "%5c": 0, "%27": 0, "e": 1,
 		strings.Repeat("a", 128): 0,
 	} {
-		t.Run(fmt.Sprintf("CO-19 search %.20s", search), func(t *testing.T) {
+		t.Run("CO-19 a search for "+search[:min(len(search), 20)], func(t *testing.T) {
 			response := b.call("GET", "/admin/v1/clients?search="+search, b.all(), "")
 			if got := len(decode[Page[Client]](t, response).Items); response.StatusCode != http.StatusOK || got != want {
 				t.Errorf("%d clients, want %d: %d %s", got, want, response.StatusCode, text(t, response))
@@ -550,5 +553,79 @@ func TestCO19(t *testing.T) {
 		t.Run("CO-19 a long search", func(t *testing.T) {
 			wantProblem(t, b.call("GET", "/admin/v1/clients?search="+url.QueryEscape(long), b.all(), ""), 400)
 		})
+	}
+}
+
+// TestCO23 looks for every secret that was ever made, and for its hash, in all that can be read afterwards.
+func TestCO23(t *testing.T) {
+	b := stocked(t)
+	secrets := []string{decode[Registered](t, b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"canary"}`)).Secret.Reveal()}
+	for _, path := range []string{"/admin/v1/clients/canary/secrets", "/admin/v1/clients/canary/secrets/rotate"} {
+		made := b.call("POST", path, b.all(), `{}`, "Idempotency-Key", "canary-"+path)
+		if made.StatusCode != http.StatusCreated {
+			t.Fatalf("%d %s", made.StatusCode, text(t, made))
+		}
+		secrets = append(secrets, decode[NewSecret](t, made).Secret.Reveal())
+	}
+	declared := "JgCqdI0TU95c+GrDpGNS8mCN4BXEXC0nPyw6yPyDa04="
+	if got := b.call("POST", "/admin/v1/declared/apply", b.all(), `{"state":{"clients":[{"client_name":"canary","secret":"`+declared+`"}]}}`); got.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", got.StatusCode, text(t, got))
+	}
+	secrets = append(secrets, declared)
+	seen := map[string]string{}
+	for _, route := range routes {
+		if route.method == http.MethodGet || route.id == "planDeclared" {
+			method, path, body := b.request(route)
+			response := b.call(method, strings.Replace(path, "/billing", "/canary", 1), b.all(), body)
+			seen["CO-23 "+route.pattern()] = text(t, response) + fmt.Sprint(response.Header)
+		}
+	}
+	events, err := b.store.Events(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen["CO-23 the history of changes"], seen["CO-23 the log"] = fmt.Sprint(events), b.log.String()
+	for place, shown := range seen {
+		t.Run(place, func(t *testing.T) {
+			for _, secret := range secrets {
+				if secret == "" || strings.Contains(shown, secret) || strings.Contains(shown, store.HashSecret(secret)) {
+					t.Errorf("shows %.12s… or its hash: %s", secret, shown)
+				}
+			}
+		})
+	}
+}
+
+// TestCO11: there are no tenants; what an operator may not touch is a client with more power than theirs. Looking for it by any
+// way, they may know that it is there, and change nothing about it.
+func TestCO11(t *testing.T) {
+	b := stocked(t)
+	registrar, err := b.registry.CreateClient(t.Context(), registry.System("test"), oauth.ClientMetadata{
+		ClientName: "registrar", Grants: []oauth.Grant{{Resource: registry.AdminResource(issuer), Scopes: []string{"clients:read", "clients:write"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := b.sign(b.ring, claims(registrar.ID, registry.AdminScopes()...))
+	before := b.changes()
+	for _, target := range []string{"operator", b.operator} {
+		for request, body := range map[string]string{
+			"PUT /admin/v1/clients/ID": `{"client_name":"operator"}`, "DELETE /admin/v1/clients/ID": "", "POST /admin/v1/clients/ID/suspend": "",
+			"POST /admin/v1/clients/ID/revoke-tokens": `{}`, "POST /admin/v1/clients/ID/keys": `{"jwk":` + publicKey + `}`,
+			"POST /admin/v1/clients/ID/secrets": `{}`, "POST /admin/v1/clients/ID/secrets/rotate": `{}`,
+			"POST /admin/v1/declared/apply": `{"state":{"clients":[{"client_name":"operator","token_ttl_seconds":60}]}}`,
+		} {
+			t.Run("CO-11 "+request, func(t *testing.T) {
+				method, path, _ := strings.Cut(strings.Replace(request, "ID", target, 1), " ")
+				wantProblem(t, b.call(method, path, token, body), 403)
+				wantProblem(t, b.call(method, path, token, body, "If-Match", "*"), 403)
+			})
+		}
+	}
+	for _, path := range []string{"/admin/v1/resources", "/admin/v1/roles/reader", "/admin/v1/keys", "/admin/v1/audit"} {
+		t.Run("CO-11 "+path, func(t *testing.T) { wantProblem(t, b.call("GET", path, token, ""), 403) })
+	}
+	if b.changes() != before {
+		t.Error("something was changed")
 	}
 }
