@@ -130,6 +130,7 @@ func (r *registration) show(out io.Writer, made admin.Registered, issuer string)
 	fmt.Fprintln(out, paint.bold(title))
 	fmt.Fprintln(out)
 	fields := append([]string{"client ID", made.ID, "secret", made.Secret.Reveal()}, describeAuthentication(made.Client, false)...)
+	fields = append(fields, describeSaid(made.Client)...)
 	if err := writeFields(out, append(fields, "may", describeGrants(made.Client))...); err != nil {
 		return err
 	}

@@ -139,7 +139,16 @@ func explainStart(err error, dir string, port int) error {
 	return err
 }
 
-func beginAnew(dir string) string { return "to begin anew, with everything in it lost: rm -r " + dir }
+func beginAnew(dir string) string { return "to begin anew, with everything in it lost: rm -r " + named(dir) }
+
+// named returns a directory by a name that can be removed, and that no full stop behind it makes another's: "." is neither.
+func named(dir string) string {
+	absolute, err := filepath.Abs(dir)
+	if err != nil || filepath.IsLocal(dir) && filepath.Clean(dir) != "." {
+		return dir
+	}
+	return absolute
+}
 
 // prepare starts the demo API, which may take nothing but tokens that are bound to a DPoP key, and registers it through the
 // admin API as anyone would.
@@ -256,6 +265,6 @@ func (d *dev) greet(out io.Writer, asJSON bool) error {
 	} {
 		fmt.Fprintf(out, "  %s  %s\n", paint.bold(fmt.Sprintf("%-57s", try[0])), paint.dim(try[1]))
 	}
-	fmt.Fprintf(out, "\n%s\n", paint.dim("Stop with Ctrl-C. To begin anew, remove "+d.dir+"."))
+	fmt.Fprintf(out, "\n%s\n", paint.dim("Stop with Ctrl-C. To begin anew, remove "+named(d.dir)+"."))
 	return err
 }
