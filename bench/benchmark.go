@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type bench struct {
 	issued   *issued
 	operated []operated
 	cluster  *cluster // nil without PostgreSQL
+	profiled *profile // nil without perf
 }
 
 type limitServer struct {
@@ -67,7 +69,7 @@ func measured(ctx context.Context, s settings) (*bench, error) {
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
-	for _, part := range []func(context.Context) error{b.measureStart, b.measureRows, b.measurePeer, b.measureGrowth, b.measureOperators, b.measureNodes} {
+	for _, part := range []func(context.Context) error{b.measureStart, b.measureRows, b.measurePeer, b.measureGrowth, b.measureOperators, b.measureNodes, b.measureProfile} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
@@ -94,7 +96,7 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	}
 	if b.settings.writ == "" {
 		b.say("building writ")
-		if b.settings.writ, err = buildWrit(ctx, b.source, b.out); err != nil {
+		if b.settings.writ, err = buildWrit(ctx, b.source, filepath.Join(b.out, "writ"), asDelivered); err != nil {
 			return err
 		}
 	}
@@ -191,7 +193,7 @@ func (b *bench) measureRows(ctx context.Context) error {
 
 // wantsRows reports whether anything is wanted that the servers are needed for.
 func (b *bench) wantsRows() bool {
-	others := []string{"start", "memory", "growth", "operators", "nodes"}
+	others := []string{"start", "memory", "growth", "operators", "nodes", "profile"}
 	return b.peer.url != "" || slices.ContainsFunc(strings.Split(b.only, ","), func(word string) bool {
 		return !slices.ContainsFunc(others, func(other string) bool { return word != "" && strings.HasPrefix(other, word) })
 	})

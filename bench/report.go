@@ -17,7 +17,7 @@ type block struct{ name, text string }
 func (b *bench) report() error {
 	blocks := []block{
 		{"conditions", b.conditions()}, {"targets", b.targets()}, {"ratios", b.ratios()}, {"latency", b.latency()},
-		{"footprint", b.footprint()}, {"growth", b.growthTable()}, {"operators", b.operatorTable()}, {"nodes", b.clusterTable()},
+		{"footprint", b.footprint()}, {"growth", b.growthTable()}, {"operators", b.operatorTable()}, {"nodes", b.clusterTable()}, {"profile", b.profileTable()},
 	}
 	fmt.Fprintln(b.progress)
 	var all strings.Builder
@@ -40,7 +40,8 @@ func (b *bench) report() error {
 	return writeDocument(b.document, blocks, chart)
 }
 
-// writeDocument puts blocks into a document in the place of those that it has, and the chart beside it.
+// writeDocument puts blocks into a document in the place of those that it has, and the chart beside it. What was not measured,
+// for want of PostgreSQL or perf, leaves what is there.
 func writeDocument(path string, blocks []block, chart []byte) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -53,6 +54,9 @@ func writeDocument(path string, blocks []block, chart []byte) error {
 		_, rest, closed := strings.Cut(after, end)
 		if !found || !closed {
 			return fmt.Errorf("%s has no block %q", path, begin)
+		}
+		if one.text == "" {
+			continue
 		}
 		text = before + begin + one.text + end + rest
 	}

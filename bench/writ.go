@@ -27,10 +27,12 @@ var formats = []format{
 // audience is the resource whose tokens have the format.
 func (f format) audience() string { return "https://" + f.name + ".bench.example" }
 
-// buildWrit builds the program as make build does.
-func buildWrit(ctx context.Context, source, into string) (string, error) {
-	binary := filepath.Join(into, "writ")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./cmd/writ")
+// asDelivered are the flags of the linker that make build has.
+const asDelivered = "-s -w"
+
+// buildWrit builds the program as make build does, but for the flags of the linker.
+func buildWrit(ctx context.Context, source, binary, flags string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", flags, "-o", binary, "./cmd/writ")
 	cmd.Dir, cmd.Env = source, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build writ: %w\n%s", err, out)
