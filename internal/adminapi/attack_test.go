@@ -539,7 +539,7 @@ func TestCO19(t *testing.T) {
 		})
 	}
 	for search, want := range map[string]int{
-		"%25": 0, "_": 0, "bill_ng": 0, "b*": 0, "(a%2b)%2b$": 0, ".": 0, "BILL": 1, "illi": 1, "%5c": 0, "%27": 0, "e": 1,
+		"%25": 0, "_": 0, "bill_ng": 0, "b*": 0, "(a%2b)%2b$": 0, ".": 0, "BILL": 1, "illi": 1, "%5c": 0, "%27": 0,
 		strings.Repeat("a", 128): 0,
 	} {
 		t.Run("CO-19 a search for "+search[:min(len(search), 20)], func(t *testing.T) {
