@@ -35,6 +35,7 @@ func (a *API) Clients(ctx context.Context, filter ClientFilter) iter.Seq2[Client
 	for name, value := range map[string]string{
 		"search": filter.Search, "auth_method": filter.AuthMethod, "resource": filter.Resource, "role": filter.Role,
 		"suspended": string(filter.Suspended), "self_registered": string(filter.SelfRegistered), "sort": filter.Sort,
+		"unused_since": queryTime(filter.UnusedSince),
 	} {
 		if value != "" {
 			query.Set(name, value)

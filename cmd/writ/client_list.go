@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,12 +18,14 @@ func newClientList(as *operatorFlag) *cobra.Command {
 	var filter admin.ClientFilter
 	var suspended, selfRegistered bool
 	var most int
+	var unused string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List clients: all of them, or those that pass every filter",
 		Example: `  writ client list
   writ client list --search billing --sort name
   writ client list --resource https://api.example.com --suspended=false
+  writ client list --unused 90d
   writ client list --sort -created --limit 10 --json`,
 		Args: noArgs,
 	}
@@ -32,6 +36,7 @@ func newClientList(as *operatorFlag) *cobra.Command {
 	flags.StringVar(&filter.AuthMethod, "auth-method", "", "those that authenticate by `METHOD`")
 	flags.BoolVar(&suspended, "suspended", false, "those that are suspended; =false: that are not")
 	flags.BoolVar(&selfRegistered, "self-registered", false, "those that registered themselves; =false: that did not")
+	flags.StringVar(&unused, "unused", "", "those that nobody has used since `TIME`: how long ago, such as 90d,\na date or RFC 3339; younger ones are not among them")
 	flags.StringVar(&filter.Sort, "sort", "", "`ORDER`: id, name, created or updated; with a - before it, the\nother way round")
 	flags.IntVar(&most, "limit", 0, "`N` clients at most; 0: all")
 	complete(cmd, "sort", sortings...)
@@ -39,6 +44,10 @@ func newClientList(as *operatorFlag) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		filter.Suspended = choice(cmd, "suspended", suspended)
 		filter.SelfRegistered = choice(cmd, "self-registered", selfRegistered)
+		var err error
+		if filter.UnusedSince, err = whenever(unused, time.Now()); err != nil {
+			return usageError{fmt.Errorf("--unused: %w", err)}
+		}
 		api, err := as.connect()
 		if err != nil {
 			return err
@@ -49,9 +58,9 @@ func newClientList(as *operatorFlag) *cobra.Command {
 		}
 		rows := [][]string{}
 		for _, client := range clients {
-			rows = append(rows, []string{client.ClientName, client.ID, listedStatus(client), client.TokenEndpointAuthMethod, describeGrants(client)})
+			rows = append(rows, []string{client.ClientName, client.ID, listedStatus(client), client.TokenEndpointAuthMethod, when(client.LastUsed), describeGrants(client)})
 		}
-		return writeList(cmd.OutOrStdout(), *asJSON, clients, []string{"NAME", "CLIENT ID", "STATUS", "METHOD", "MAY"}, rows)
+		return writeList(cmd.OutOrStdout(), *asJSON, clients, []string{"NAME", "CLIENT ID", "STATUS", "METHOD", "LAST USED", "MAY"}, rows)
 	}
 	return cmd
 }

@@ -27,6 +27,10 @@ func (r *Registry) Clients(ctx context.Context, actor Actor, filter ClientFilter
 	if err != nil {
 		return nil, "", err
 	}
+	if !filter.UnusedSince.IsZero() {
+		clients, next, err := r.unusedClients(ctx, query, filter.UnusedSince, limit)
+		return clients, next, wrap(err)
+	}
 	query.Limit = limit + 1
 	records, err := r.store.FindClients(ctx, query)
 	if err != nil {
@@ -39,6 +43,40 @@ func (r *Registry) Clients(ctx context.Context, actor Actor, filter ClientFilter
 	}
 	clients, err := r.views(ctx, r.store, records)
 	return clients, next, wrap(err)
+}
+
+// maxScanned bounds how many clients are looked at for one page of those that nobody uses. The last use of a client is no
+// column that could be asked for: it is the newest of many rows, which are written all the time.
+const maxScanned = 5000
+
+// unusedClients returns a page of the clients that the query finds and that nobody has used since a moment. It may be short,
+// or empty, and say where to go on.
+func (r *Registry) unusedClients(ctx context.Context, query store.ClientQuery, since time.Time, limit int) ([]Client, string, error) {
+	found := make([]Client, 0, limit)
+	query.Limit = MaxLimit
+	for scanned := 0; scanned < maxScanned; scanned += query.Limit {
+		records, err := r.store.FindClients(ctx, query)
+		if err != nil {
+			return nil, "", err
+		}
+		clients, err := r.views(ctx, r.store, records)
+		if err != nil {
+			return nil, "", err
+		}
+		for i, client := range clients {
+			query.After = query.Position(records[i])
+			if client.LastUsed.Before(since) && client.Created.Before(since) {
+				found = append(found, client)
+			}
+			if len(found) == limit {
+				return found, placeOf(query.After), nil
+			}
+		}
+		if len(records) < query.Limit {
+			return found, "", nil
+		}
+	}
+	return found, placeOf(query.After), nil
 }
 
 // clientOrders are what clients can be sorted by.
