@@ -42,7 +42,10 @@ type Options struct {
 	// means DefaultRegistrations.
 	Registrations Throttle
 
-	Profile    Profile       // the zero value is the default profile
+	Profile Profile // the zero value is the default profile
+	// Step, if there is one, hears of what a request has waited for: the signature and the journal. For traces.
+	Step func(ctx context.Context, name string, began time.Time, err error)
+
 	RemoteKeys RemoteKeys    // reads what clients publish at a jwks_uri; nil: no such client can authenticate
 	Trust      func() *Trust // who vouches for client certificates, asked for each request; nil: tls_client_auth is not offered
 	MTLS       string        // what the URLs of the endpoints that ask for a certificate begin with (RFC 8705, 5); "" without
@@ -94,6 +97,7 @@ type Authority struct {
 	failures    *failures
 	visits      *failures // registrations
 	pace        Pace
+	step        func(ctx context.Context, name string, began time.Time, err error)
 	uses        *uses
 	slow        *slowSecrets
 	refusals    *lastRefusals
@@ -132,7 +136,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	if a.maxTokenTTL == 0 {
 		a.maxTokenTTL = keyring.DefaultPolicy.MaxTokenTTL
 	}
-	a.pace = options.Pace
+	a.pace, a.step = options.Pace, options.Step
 	a.failures = newFailures(options.Throttle, a.now)
 	if options.Registrations == (Throttle{}) {
 		options.Registrations = DefaultRegistrations

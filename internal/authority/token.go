@@ -104,8 +104,11 @@ func (a *Authority) mint(ctx context.Context, r *Request, client *client, author
 	made := a.again(ctx, client, authorization, now)
 	if made == nil {
 		made = &minted{claims: claimsOf(a.issuer, now, newTokenID(), authorization)}
+		begun := a.begin()
 		var err error
-		if made.token, err = a.encode(authorization, made.claims, false); err != nil {
+		made.token, err = a.encode(authorization, made.claims, false)
+		a.ended(ctx, "sign", begun, err)
+		if err != nil {
 			return nil, unavailable(err)
 		}
 	}
@@ -121,7 +124,10 @@ func (a *Authority) mint(ctx context.Context, r *Request, client *client, author
 		Time: now, Kind: kind, ClientID: claims.ClientID, TokenID: claims.ID, Scope: claims.Scope,
 		Audience: authorization.Audience, RequestID: r.ID, Remote: r.Remote,
 	}
-	if err := a.journal.Record(ctx, event); err != nil {
+	begun := a.begin()
+	err := a.journal.Record(ctx, event)
+	a.ended(ctx, "journal", begun, err)
+	if err != nil {
 		return nil, unavailable(err)
 	}
 	r.Outcome.issued(authorization)
@@ -132,4 +138,18 @@ func (a *Authority) mint(ctx context.Context, r *Request, client *client, author
 		ExpiresIn:   int64(claims.Expires) - now.Unix(),
 		Scope:       claims.Scope,
 	}, nil
+}
+
+// begin and ended tell of a step, where somebody wants to hear of it.
+func (a *Authority) begin() time.Time {
+	if a.step == nil {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
+func (a *Authority) ended(ctx context.Context, step string, begun time.Time, err error) {
+	if a.step != nil {
+		a.step(ctx, step, begun, err)
+	}
 }

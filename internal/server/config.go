@@ -81,6 +81,9 @@ type Config struct {
 	// How the server stops.
 	Shutdown Shutdown `yaml:"shutdown"`
 
+	// What is told to a collector of traces (OpenTelemetry).
+	Tracing Tracing `yaml:"tracing"`
+
 	// What is written to standard error. No line ever holds a secret, a token or a query string.
 	Log Log `yaml:"log"`
 }
@@ -218,4 +221,13 @@ type Log struct {
 	Level string `yaml:"level" default:"info" oneof:"debug info warn error"`
 	// json, one object a line, or text.
 	Format string `yaml:"format" default:"json" oneof:"json text"`
+}
+
+// Tracing configures traces.
+type Tracing struct {
+	// URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318, without the path /v1/traces. Nothing is traced
+	// without it. Spans hold endpoints, durations, statuses and request IDs: no token, no secret, and nothing that a caller sent.
+	Endpoint string `yaml:"endpoint"`
+	// Of how many requests one is traced: 1 for all of them.
+	Sample int `yaml:"sample" default:"100" min:"1" max:"1000000"`
 }

@@ -24,6 +24,7 @@ func (c Config) problems() Problems {
 	c.checkListeners(&ps)
 	c.checkMTLS(&ps)
 	c.checkIssuer(&ps)
+	c.checkTracing(&ps)
 	c.checkDatabase(&ps)
 	c.checkRegistration(&ps)
 	if c.Data == "" {
@@ -226,6 +227,16 @@ func (c Config) dsn() (string, error) {
 		return "", fmt.Errorf("%s is empty", c.DatabaseFile)
 	}
 	return text, nil
+}
+
+func (c Config) checkTracing(ps *Problems) {
+	if c.Tracing.Endpoint == "" {
+		return
+	}
+	u, err := url.Parse(c.Tracing.Endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		ps.add("tracing.endpoint", "must be an http or https URL without user, query and fragment, such as http://127.0.0.1:4318")
+	}
 }
 
 func (c Config) checkDatabase(ps *Problems) {

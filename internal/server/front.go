@@ -26,6 +26,8 @@ type front struct {
 	traffic  *traffic                 // counts the requests; nil in tests
 	full     *decisionMetrics         // counts those that there was no room for; nil in tests
 	pace     *pace                    // of addresses; nil: without limit
+	tracing  *tracing                 // nil: nothing is traced
+	spans    map[string]string        // what the span of a request to a path is called
 }
 
 // maxAdminBody bounds a request to the admin API (SECURITY, section 5).
@@ -35,7 +37,7 @@ const maxAdminBody = adminapi.MaxDeclaredBody
 // is refused as early as can be told; it counts as being answered only when all of it is here.
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
-		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining, f.traffic), recoverPanics(f.logger, f.panics), hsts,
+		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining, f.traffic), f.tracing.requests(f.spans), recoverPanics(f.logger, f.panics), hsts,
 		admit(f.proxies), limitAddresses(f.proxies, f.pace, f.full.limited(limitAddress)), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms, f.full.full(causeBodies)),
 		bound(f.limits.InFlight, f.full.full(causeInFlight)))
 }
@@ -43,7 +45,7 @@ func (f front) public(handler http.Handler) http.Handler {
 // admin is the same for the admin listener, which no proxy stands in front of.
 func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
-		meter(maxAdminBody), identify(proxies{}, f.logger), logAccess(f.logger, f.draining, f.traffic), recoverPanics(f.logger, f.panics), hsts,
+		meter(maxAdminBody), identify(proxies{}, f.logger), logAccess(f.logger, f.draining, f.traffic), f.tracing.requests(f.spans), recoverPanics(f.logger, f.panics), hsts,
 		boundHeader, stripCertificates(nil), plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI, f.full.full(causeBodies)),
 		bound(f.limits.InFlight, f.full.full(causeInFlight)))
 }

@@ -23,6 +23,7 @@ type storeMetrics struct {
 	swept  prometheus.Counter
 
 	generation atomic.Int64 // that the store told last
+	tracing    *tracing     // nil: nobody wants to know
 }
 
 func newStoreMetrics(m *metrics) *storeMetrics {
@@ -40,7 +41,8 @@ func newStoreMetrics(m *metrics) *storeMetrics {
 }
 
 // done counts an operation that began at a moment.
-func (s *storeMetrics) done(operation string, began time.Time, err error) {
+func (s *storeMetrics) done(ctx context.Context, operation string, began time.Time, err error) {
+	s.tracing.past(ctx, "store "+operation, began, err)
 	s.took[operation].Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrInvalid):
@@ -87,12 +89,12 @@ func (w watched) Checkpoints() store.Table[store.Checkpoint] {
 }
 
 func (w watched) FindClients(ctx context.Context, query store.ClientQuery) (found []store.Client, err error) {
-	defer func(began time.Time) { w.metrics.done("find", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "find", began, err) }(time.Now())
 	return w.Store.FindClients(ctx, query)
 }
 
 func (w watched) UseOnce(ctx context.Context, id string, expires time.Time) (err error) {
-	defer func(began time.Time) { w.metrics.done("use_once", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "use_once", began, err) }(time.Now())
 	if err = w.Store.UseOnce(ctx, id, expires); err == nil {
 		w.metrics.used.Inc()
 	}
@@ -100,22 +102,22 @@ func (w watched) UseOnce(ctx context.Context, id string, expires time.Time) (err
 }
 
 func (w watched) NoteUses(ctx context.Context, uses []store.Use) (err error) {
-	defer func(began time.Time) { w.metrics.done("note_uses", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "note_uses", began, err) }(time.Now())
 	return w.Store.NoteUses(ctx, uses)
 }
 
 func (w watched) Uses(ctx context.Context, clientIDs ...string) (uses []store.Use, err error) {
-	defer func(began time.Time) { w.metrics.done("uses", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "uses", began, err) }(time.Now())
 	return w.Store.Uses(ctx, clientIDs...)
 }
 
 func (w watched) Append(ctx context.Context, event store.Event) (err error) {
-	defer func(began time.Time) { w.metrics.done("append", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "append", began, err) }(time.Now())
 	return w.Store.Append(ctx, event)
 }
 
 func (w watched) Events(ctx context.Context, after int64, limit int) (events []store.Event, err error) {
-	defer func(began time.Time) { w.metrics.done("events", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "events", began, err) }(time.Now())
 	return w.Store.Events(ctx, after, limit)
 }
 
@@ -131,12 +133,12 @@ func (w watched) Update(ctx context.Context, change func(store.Store) error) err
 	if refused != nil && errors.Is(err, refused) {
 		failure = nil
 	}
-	w.metrics.done("update", began, failure)
+	w.metrics.done(ctx, "update", began, failure)
 	return err
 }
 
 func (w watched) Generation(ctx context.Context) (generation int64, err error) {
-	defer func(began time.Time) { w.metrics.done("generation", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "generation", began, err) }(time.Now())
 	if generation, err = w.Store.Generation(ctx); err == nil {
 		w.metrics.generation.Store(generation)
 	}
@@ -144,38 +146,38 @@ func (w watched) Generation(ctx context.Context) (generation int64, err error) {
 }
 
 func (w watched) Sweep(ctx context.Context, now time.Time) (n int, err error) {
-	defer func(began time.Time) { w.metrics.done("sweep", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "sweep", began, err) }(time.Now())
 	n, err = w.Store.Sweep(ctx, now)
 	w.metrics.swept.Add(float64(n))
 	return n, err
 }
 
 func (w watched) Ping(ctx context.Context) (err error) {
-	defer func(began time.Time) { w.metrics.done("ping", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "ping", began, err) }(time.Now())
 	return w.Store.Ping(ctx)
 }
 
 func (w watchedTable[T]) Get(ctx context.Context, key string) (record T, err error) {
-	defer func(began time.Time) { w.metrics.done("get", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "get", began, err) }(time.Now())
 	return w.Table.Get(ctx, key)
 }
 
 func (w watchedTable[T]) List(ctx context.Context, after string, limit int) (records []T, err error) {
-	defer func(began time.Time) { w.metrics.done("list", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "list", began, err) }(time.Now())
 	return w.Table.List(ctx, after, limit)
 }
 
 func (w watchedTable[T]) Insert(ctx context.Context, record T) (err error) {
-	defer func(began time.Time) { w.metrics.done("insert", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "insert", began, err) }(time.Now())
 	return w.Table.Insert(ctx, record)
 }
 
 func (w watchedTable[T]) Put(ctx context.Context, record T) (err error) {
-	defer func(began time.Time) { w.metrics.done("put", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "put", began, err) }(time.Now())
 	return w.Table.Put(ctx, record)
 }
 
 func (w watchedTable[T]) Delete(ctx context.Context, key string) (err error) {
-	defer func(began time.Time) { w.metrics.done("delete", began, err) }(time.Now())
+	defer func(began time.Time) { w.metrics.done(ctx, "delete", began, err) }(time.Now())
 	return w.Table.Delete(ctx, key)
 }

@@ -141,6 +141,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store = opened
 	if s.metrics != nil { // Init has none
+		s.metrics.store.tracing = s.tracing
 		s.store = watched{opened, s.metrics.store}
 	}
 	s.opened = append(s.opened, opened)
@@ -264,6 +265,7 @@ func (s *Server) authorityOptions() (authority.Options, error) {
 	s.opened = append(s.opened, closeFunc(s.remote.Close))
 	options := authority.Options{
 		Issuer: s.issuer, Store: s.store, Ring: s.ring, Journal: s.journal, Now: s.now,
+		Step:     s.tracing.step(),
 		Pace:     authority.Pace{Rate: s.config.Limits.ClientRate, Burst: s.config.Limits.ClientBurst},
 		TokenTTL: s.config.Tokens.TTL.std(), MaxTokenTTL: s.config.Tokens.MaxTTL.std(),
 		Profile: s.config.profile(), MTLS: s.mtlsURL, RemoteKeys: s.remote,

@@ -51,7 +51,8 @@ type Server struct {
 	mtls          *listener // for client certificates; nil without
 	trust         *trust    // nil without authorities of client certificates
 	uses          *uses
-	pace          *pace // of addresses, at all public listeners together
+	tracing       *tracing // nil without a collector
+	pace          *pace    // of addresses, at all public listeners together
 	anchor        *anchor
 	told          told // which expiries; the loop's alone
 	loops         []loop
@@ -84,6 +85,9 @@ func New(ctx context.Context, config Config, options Options) (*Server, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if err := s.startTracing(ctx, options.Version); err != nil {
+		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
 		s.Close()
