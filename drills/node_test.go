@@ -216,7 +216,10 @@ func (n *node) writ(args ...string) string {
 func (n *node) operatorFile() string { return filepath.Join(n.data, "operator.json") }
 
 // url is an endpoint of this node, whatever the issuer is called.
-func (n *node) url(path string) string { return "http://" + n.public + path }
+func (n *node) url(path string) string {
+	scheme, _, _ := strings.Cut(n.issuer, "://")
+	return scheme + "://" + n.public + path
+}
 
 // tokenOf makes requests for tokens of a client.
 func (n *node) tokenOf(c party) *http.Request {

@@ -3,6 +3,7 @@
 package drills
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,7 +44,7 @@ func TestDrillR13(t *testing.T) {
 	d.want("away_60s_secret_not_200", served.bad("200"), served.bad("200") == 0)
 	d.want("away_60s_secret_p99", served.percentile(.99), served.percentile(.99) < 250*time.Millisecond)
 	clock.jump(t, 16*time.Minute)
-	p.row("away_long", map[string]string{"secret": "503", "key": "503", "introspection": "503", "revocation": "503", "registration": "503", "jwks": "200", "ready": "503"})
+	p.row("away_long", map[string]string{"secret": "503", "key": "503", "introspection": "503", "revocation": "503", "registration": "503 401", "jwks": "200", "ready": "503"}) // the operator's token has expired in the jump
 	network.mend()
 	back := p.n.until("the node is back", 30*time.Second, func() bool {
 		_, body := p.n.get("/readyz")
@@ -51,6 +52,10 @@ func TestDrillR13(t *testing.T) {
 	})
 	d.want("rejoined_after", back, back <= 2*time.Second)
 	c.operator = operate(t, p.n, p.n)
+	writes := p.n.until("admin writes succeed", 30*time.Second, func() bool {
+		return c.operator.send(http.MethodPost, "/clients", clientOf(fmt.Sprint("again-", time.Now().UnixNano()), api, nil)).status == http.StatusCreated
+	})
+	d.want("admin_writes_after", writes, writes <= 2*time.Second)
 	p.token = tokenIn(send(p.n.dial, p.n.tokenOf(c.client)))
 	p.row("back", map[string]string{"secret": "200", "key": "200", "introspection": "200", "revocation": "200", "registration": "201", "jwks": "200", "ready": "200"})
 }
