@@ -32,6 +32,18 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
+// TestRequireAllocates is for whoever adds to the path of a token that was seen before. Not in parallel, as all are counted.
+func TestRequireAllocates(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier(func(c *resource.Config) { c.Keys = &ring{keys: []resource.Key{i.signer.Key()}} })
+	handler := v.Require("read").Func(func(http.ResponseWriter, *http.Request) {})
+	r, w := message("", []string{"Bearer " + i.mint(nil)}, ""), httptest.NewRecorder()
+	got := testing.AllocsPerRun(200, func() { handler.ServeHTTP(w, r) })
+	if w.Code != http.StatusOK || got > 12 {
+		t.Errorf("status %d, %v allocations, and may be 12", w.Code, got)
+	}
+}
+
 // BenchmarkRequire is a whole request with a token seen before: as Bearer, over a connection with the certificate that it
 // is bound to, and with a DPoP proof, whose signature is new each time.
 func BenchmarkRequire(b *testing.B) {

@@ -15,7 +15,7 @@ var clientSecretBasic = clientAuth{
 			return credentials{}, false
 		}
 		presented := basic(r.Authorization[0])
-		presented.serves = []string{oauth.ClientSecretBasic}
+		presented.serves = servesBasic
 		if named := r.Form.Get("client_id"); named != "" && presented.clientID != "" && named != presented.clientID {
 			presented.refusal = oauth.Errorf(oauth.InvalidRequest, "client_id is not the client that authenticates")
 		}
@@ -24,6 +24,8 @@ var clientSecretBasic = clientAuth{
 	prove:  proveSecret,
 	settle: settleSecret,
 }
+
+var servesBasic = []string{oauth.ClientSecretBasic} // made once, and changed by nobody
 
 func isBasic(header string) bool {
 	scheme, _, _ := strings.Cut(header, " ")

@@ -28,10 +28,11 @@ const (
 // may only repeat that (RFC 7521, 4.2).
 func presentAssertion(r *Request) (credentials, bool) {
 	compact, kind, named := r.Form.Get("client_assertion"), r.Form.Get("client_assertion_type"), r.Form.Get("client_id")
+	if compact == "" && kind == "" {
+		return credentials{}, false
+	}
 	presented := credentials{serves: []string{oauth.PrivateKeyJWT}, clientID: identifier(named)}
 	switch {
-	case compact == "" && kind == "":
-		return credentials{}, false
 	case kind == "":
 		presented.refusal = oauth.Errorf(oauth.InvalidRequest, "client_assertion_type is missing")
 		return presented, true

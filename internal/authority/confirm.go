@@ -48,7 +48,7 @@ func (a *Authority) confirm(ctx context.Context, r *Request, client *client) (*p
 			"this client's tokens are bound to a key: send a DPoP proof").Because(reasonNoProof)
 	}
 	if bound != (pop.Confirmation{}) {
-		return &bound, nil
+		return new(bound), nil
 	}
 	if a.profile.SenderConstrained {
 		return nil, oauth.Errorf(oauth.InvalidRequest,

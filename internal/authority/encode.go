@@ -46,7 +46,9 @@ func claimsOf(issuer string, now time.Time, id string, authorization *Authorizat
 func newTokenID() string {
 	var id [16]byte
 	rand.Read(id[:])
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	var text [22]byte
+	base64.RawURLEncoding.Encode(text[:], id[:])
+	return string(text[:])
 }
 
 // payload returns what the token says.

@@ -54,11 +54,16 @@ func (f Form) All(name string) []string {
 
 // only returns the parameters that are named: what a grant does not declare, it does not see.
 func (f Form) only(names []string) Form {
-	kept := Form{}
+	var kept Form
 	for _, name := range names {
-		if values, sent := f[name]; sent {
-			kept[name] = values
+		values, sent := f[name]
+		if !sent {
+			continue
 		}
+		if kept == nil {
+			kept = Form{}
+		}
+		kept[name] = values
 	}
 	return kept
 }

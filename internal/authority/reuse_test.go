@@ -488,6 +488,25 @@ func TestReuseAlways(t *testing.T) {
 	})
 }
 
+// TestTokenAllocates is for whoever adds a step: a signature makes 51 of these allocations. Not in parallel, as all are counted.
+func TestTokenAllocates(t *testing.T) {
+	c := newCluster(t, 1)
+	defer c.close()
+	for client, most := range map[string]float64{"fresh": 90, "again": 32} {
+		request := &Request{
+			Form:          Form{"grant_type": {oauth.ClientCredentials}, "resource": {apiA}},
+			Authorization: []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(client+":right"))},
+		}
+		got := testing.AllocsPerRun(200, func() {
+			_, err := c.nodes[0].Token(context.Background(), request)
+			must(t, err)
+		})
+		if got > most {
+			t.Errorf("%s: %v allocations, and may be %v", client, got, most)
+		}
+	}
+}
+
 // BenchmarkTokenAgain is the authority's part of a token request, with a new token and with one that was given before.
 func BenchmarkTokenAgain(b *testing.B) {
 	c := newCluster(b, 1)

@@ -4,10 +4,14 @@ package jose
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 
 	gojose "github.com/go-jose/go-jose/v4"
@@ -111,12 +115,40 @@ func (t *Token) Verify(key Key) error {
 		}
 		return nil
 	}
+	if public, ok := key.Public.(*ecdsa.PublicKey); ok {
+		return t.verifyECDSA(public)
+	}
 	jws, err := gojose.ParseSignedCompact(t.compact, []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(t.Algorithm)})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	payload, err := jws.Verify(key.Public)
 	if err != nil || !bytes.Equal(payload, t.Payload) { // what was verified is what was read
+		return ErrSignature
+	}
+	return nil
+}
+
+// verifyECDSA checks R || S of the one length that it may have (RFC 7518, 3.4). fits has seen to it that curve and algorithm
+// belong together. go-jose would read the whole token once more, which takes a tenth of the time of the signature.
+func (t *Token) verifyECDSA(public *ecdsa.PublicKey) error {
+	var digest []byte
+	switch t.Algorithm {
+	case ES256:
+		sum := sha256.Sum256([]byte(t.signed))
+		digest = sum[:]
+	case ES384:
+		sum := sha512.Sum384([]byte(t.signed))
+		digest = sum[:]
+	default:
+		return ErrSignature
+	}
+	size := (public.Curve.Params().BitSize + 7) / 8
+	if len(t.signature) != 2*size {
+		return ErrSignature
+	}
+	r, s := new(big.Int).SetBytes(t.signature[:size]), new(big.Int).SetBytes(t.signature[size:])
+	if !ecdsa.Verify(public, digest, r, s) {
 		return ErrSignature
 	}
 	return nil

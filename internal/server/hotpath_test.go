@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/writ-auth/writ/oauth"
 )
 
 // A discarding writer is an answer that nobody reads.
@@ -51,5 +54,24 @@ func BenchmarkToken(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		call()
+	}
+}
+
+// TestTokenAllocates is for whoever adds to the path of a token: half of what it allocates is the signature's, and the rest is
+// counted, because it is a tenth of the time and all of the collector's. It is not in parallel, as what all allocate is counted.
+func TestTokenAllocates(t *testing.T) {
+	c, clock := testConfig(t), &clock{}
+	c.Log.Level = "info"
+	r := startAt(t, c, clock.now)
+	for name, most := range map[string]float64{"signed": 110, "again": 50} {
+		client := r.newClient(t, name, func(m *oauth.ClientMetadata) {
+			if name == "again" {
+				m.TokenReuseSeconds = 150
+			}
+		})
+		clock.add(2 * time.Second) // a window begins with a whole second
+		if got := testing.AllocsPerRun(200, tokenCalls(t, r, basic(client))); got > most {
+			t.Errorf("%s: %v allocations, and may be %v", name, got, most)
+		}
 	}
 }

@@ -71,7 +71,9 @@ func identify(p proxies, logger *slog.Logger) middleware {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var random [16]byte
 			rand.Read(random[:]) // never fails (crypto/rand)
-			c := &call{Context: r.Context(), id: [1]string{base64.RawURLEncoding.EncodeToString(random[:])}, peer: peerOf(r)}
+			var text [22]byte
+			base64.RawURLEncoding.Encode(text[:], random[:])
+			c := &call{Context: r.Context(), id: [1]string{string(text[:])}, peer: peerOf(r)}
 			client := p.clientOf(c.peer, r)
 			if p.trusts(client) {
 				unnamed.Do(func() {

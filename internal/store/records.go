@@ -117,8 +117,12 @@ func (u Use) Scope() (resource, scope string, found bool) {
 // HashSecret returns what is kept of a generated secret. One SHA-256 is all it needs: there is nothing to guess in 256
 // bits (RFC 6819, 5.1.4.1.3).
 func HashSecret(secret string) string {
+	const name = "sha256:"
 	sum := sha256.Sum256([]byte(secret))
-	return "sha256:" + base64.RawURLEncoding.EncodeToString(sum[:])
+	var text [len(name) + 43]byte
+	copy(text[:], name)
+	base64.RawURLEncoding.Encode(text[len(name):], sum[:])
+	return string(text[:])
 }
 
 // A Grant says which scopes of a resource may be asked for, and which come when none are.
