@@ -32,8 +32,10 @@ func TestNetworks(t *testing.T) {
 	both := secretly("both", map[string]store.Limit{"right": from("10.1.0.0/16")})
 	both.Networks = []string{"10.0.0.0/8"}
 	damaged := secretly("damaged", map[string]store.Limit{"right": from("not a network")})
+	twice := secretly("twice", map[string]store.Limit{"right": from("10.1.0.0/16")})
+	twice.Secrets = append(twice.Secrets, store.Secret{ID: "again", Hash: twice.Secrets[0].Hash, Limit: from("10.2.0.0/16")})
 	clients := []store.Client{
-		home, both, damaged, secretly("east", map[string]store.Limit{"east": from("10.1.0.0/16"), "west": from("10.2.0.0/16"), "any": {}}),
+		home, both, damaged, twice, secretly("east", map[string]store.Limit{"east": from("10.1.0.0/16"), "west": from("10.2.0.0/16"), "any": {}}),
 	}
 	for _, test := range []struct {
 		name, client, secret, remote string
@@ -56,6 +58,9 @@ func TestNetworks(t *testing.T) {
 		{"one secret here", "east", "east", "10.1.0.1:1", true},
 		{"another there", "east", "west", "10.2.0.1:1", true},
 		{"one secret there", "east", "east", "10.2.0.1:1", false},
+		{"one text that is two secrets, the first here", "twice", "right", "10.1.0.1:1", true},
+		{"one text that is two secrets, the second here", "twice", "right", "10.2.0.1:1", true},
+		{"one text that is two secrets, neither", "twice", "right", "10.3.0.1:1", false},
 		{"one without a ceiling", "east", "any", "192.0.2.1:1", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
