@@ -19,7 +19,7 @@ import (
 // network where every port is free.
 var pages = []string{
 	"client-authentication", "auth-client-secret", "auth-private-key-jwt", "auth-mtls", "dpop", "profile-fapi2", "migrate-secret-to-key", "operations",
-	"declared-state", "explain", "doctor", "registration", "admin-api",
+	"declared-state", "explain", "doctor", "registration", "admin-api", "least-privilege",
 }
 
 // TestDocs does what the pages say. A block of sh is typed as it stands: one that begins with `writ serve` or `writ dev` in
