@@ -292,7 +292,7 @@ func TestRegisterMetadata(t *testing.T) {
 		"R11 another scope":                 `{"scope":"orders:drop"}`,
 		"RG-02 beyond the ceiling":          `{"scope":"orders:read admin"}`,
 		"RG-02 another resource":            `{"grants":[{"resource":"` + AdminResource(issuer) + `","scopes":["clients:write"]}]}`,
-		"RG-02 another scope":               `{"grants":[{"resource":"` + orders + `","scopes":["orders:drop"]}]}`,
+		"RG-02 another scope":               `{"grants":[{"resource":"` + orders + `","scopes":["orders:read","orders:drop"]}]}`,
 		"RG-02 a longer life":               `{"token_ttl_seconds":301}`,
 		"R11 scope beyond grants":           `{"scope":"orders:write","grants":[{"resource":"` + orders + `","scopes":["orders:read"]}]}`,
 		"RG-07 a right-to-left override":    "{\"client_name\":\"a\u202ecod.exe\"}",
