@@ -72,3 +72,14 @@ func TestAPIConditions(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A client whose registration was answered, and the answer lost, is registered once.
+func TestCreateAgain(t *testing.T) {
+	b := newBench(t)
+	first := decode[Registered](t, b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"billing"}`, "Idempotency-Key", "1"))
+	again := decode[Registered](t, b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"billing"}`, "Idempotency-Key", "1"))
+	if first.ID == "" || again.ID != first.ID || again.Secret != first.Secret || first.Secret == "" {
+		t.Errorf("got %s, want %s", again.ID, first.ID)
+	}
+	wantProblem(t, b.call("POST", "/admin/v1/clients", b.all(), `{"client_name":"other"}`, "Idempotency-Key", "1"), http.StatusConflict)
+}

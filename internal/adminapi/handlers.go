@@ -63,6 +63,12 @@ type clientsListed struct {
 // sent is a request with a body.
 type sent[T any] struct{ Body T }
 
+// created is a request for something new, which may be sent again.
+type created[T any] struct {
+	Request string `header:"Idempotency-Key" doc:"A text of the caller's choice that no other request has. When the request is sent again with it within 24 hours, by the same caller, nothing more is created, and the answer is that of the first" maxLength:"255"`
+	Body    T
+}
+
 // OfClient and the like, which are parts of requests, are exported because huma looks into no other embedded struct.
 type OfClient struct {
 	Client string `path:"client" doc:"The client's ID or name" example:"billing"`
@@ -141,8 +147,8 @@ func (a *api) listClients(ctx context.Context, in *clientsListed) (*answer[wire.
 	})
 }
 
-func (a *api) createClient(ctx context.Context, in *sent[oauth.ClientMetadata]) (*tagged[wire.Registered], error) {
-	made, err := a.registry.CreateClient(ctx, actor(ctx), in.Body)
+func (a *api) createClient(ctx context.Context, in *created[oauth.ClientMetadata]) (*tagged[wire.Registered], error) {
+	made, err := a.registry.Once(in.Request).CreateClient(ctx, actor(ctx), in.Body)
 	return withTag(made, made.ETag, http.StatusCreated, err)
 }
 
@@ -188,8 +194,8 @@ func (a *api) listResources(ctx context.Context, in *Listed) (*answer[wire.Page[
 	})
 }
 
-func (a *api) createResource(ctx context.Context, in *sent[wire.ResourceSettings]) (*tagged[wire.Resource], error) {
-	made, err := a.registry.CreateResource(ctx, actor(ctx), in.Body)
+func (a *api) createResource(ctx context.Context, in *created[wire.ResourceSettings]) (*tagged[wire.Resource], error) {
+	made, err := a.registry.Once(in.Request).CreateResource(ctx, actor(ctx), in.Body)
 	return withTag(made, made.ETag, http.StatusCreated, err)
 }
 
@@ -225,8 +231,8 @@ func (a *api) listRoles(ctx context.Context, in *Listed) (*answer[wire.Page[wire
 	})
 }
 
-func (a *api) createRole(ctx context.Context, in *sent[wire.RoleSettings]) (*tagged[wire.Role], error) {
-	made, err := a.registry.CreateRole(ctx, actor(ctx), in.Body)
+func (a *api) createRole(ctx context.Context, in *created[wire.RoleSettings]) (*tagged[wire.Role], error) {
+	made, err := a.registry.Once(in.Request).CreateRole(ctx, actor(ctx), in.Body)
 	return withTag(made, made.ETag, http.StatusCreated, err)
 }
 

@@ -14,12 +14,19 @@ import (
 // has none. Left-out members get RFC 7591's defaults.
 func (r *Registry) CreateClient(ctx context.Context, actor Actor, metadata oauth.ClientMetadata) (Registered, error) {
 	metadata = withDefaults(metadata)
-	id, secret := newID(metadata.ClientName), Secret("")
+	once := r.once("create client", actor, r.request)
+	id, secretID, secret := newID(metadata.ClientName), newSecretID(), Secret("")
 	if usesSecrets(metadata.TokenEndpointAuthMethod) {
-		secret = newSecret()
+		secret = once.text(id, secretID)
 	}
 	var made Client
 	err := r.change(ctx, actor, ClientsWrite, func(tx transaction) (store.Event, error) {
+		if again, err := once.again(ctx, tx, metadata, tx.now); again || err != nil {
+			if err == nil {
+				made, secret, err = r.madeBefore(ctx, tx, once, metadata)
+			}
+			return store.Event{}, err
+		}
 		record := store.Client{ID: id, AuthMethod: metadata.TokenEndpointAuthMethod, Created: tx.now, Updated: tx.now}
 		var p problems
 		p.authentication(&record, metadata, tx.now)
@@ -28,7 +35,7 @@ func (r *Registry) CreateClient(ctx context.Context, actor Actor, metadata oauth
 		}
 		describe(&record, metadata)
 		if secret != "" {
-			record.Secrets = []store.Secret{{ID: newSecretID(), Hash: store.HashSecret(secret.Reveal()), Created: tx.now}}
+			record.Secrets = []store.Secret{{ID: secretID, Hash: store.HashSecret(secret.Reveal()), Created: tx.now, Request: once.mark(id)}}
 		}
 		event, err := r.insertClient(ctx, tx, record)
 		if err != nil {
@@ -41,6 +48,29 @@ func (r *Registry) CreateClient(ctx context.Context, actor Actor, metadata oauth
 		return Registered{}, err
 	}
 	return Registered{Client: made, Secret: secret}, nil
+}
+
+// madeBefore returns the client that a request made which is sent again, with the secret that it was shown.
+func (r *Registry) madeBefore(ctx context.Context, tx transaction, once once, metadata oauth.ClientMetadata) (Client, Secret, error) {
+	record, err := r.ownClient(ctx, tx, metadata.ClientName)
+	if errors.Is(err, NotFound) || err == nil && record.Name != metadata.ClientName {
+		err = errGone
+	}
+	if err != nil {
+		return Client{}, "", err
+	}
+	secret := Secret("")
+	if usesSecrets(metadata.TokenEndpointAuthMethod) {
+		known, found := once.find(&record)
+		if !found {
+			return Client{}, "", errGone
+		}
+		if secret, err = once.repeat(record.ID, known); err != nil {
+			return Client{}, "", err
+		}
+	}
+	client, err := r.closeView(ctx, tx, record)
+	return client, secret, err
 }
 
 func (r *Registry) insertClient(ctx context.Context, tx transaction, record store.Client) (store.Event, error) {

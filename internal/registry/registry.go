@@ -52,7 +52,8 @@ type Registry struct {
 	vouchers         []Voucher
 	requireStatement bool
 
-	etags []string // see If
+	etags   []string // see If
+	request string   // see Once
 }
 
 // New returns a Registry.

@@ -41,8 +41,18 @@ func (r *Registry) CreateResource(ctx context.Context, actor Actor, settings Res
 	}
 	var record store.Resource
 	err := r.change(ctx, actor, ResourcesWrite, func(tx transaction) (store.Event, error) {
+		again, err := r.once("create resource", actor, r.request).again(ctx, tx, settings, tx.now)
+		if err != nil {
+			return store.Event{}, err
+		}
+		if again {
+			if record, err = tx.Resources().Get(ctx, settings.URI); errors.Is(err, store.ErrNotFound) {
+				err = errGone
+			}
+			return store.Event{}, err
+		}
 		record = resourceRecord(settings, tx.now)
-		err := tx.Resources().Insert(ctx, record)
+		err = tx.Resources().Insert(ctx, record)
 		if errors.Is(err, store.ErrExists) {
 			err = conflict("the resource %s exists already", settings.URI)
 		}

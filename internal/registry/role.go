@@ -13,6 +13,16 @@ import (
 func (r *Registry) CreateRole(ctx context.Context, actor Actor, settings RoleSettings) (Role, error) {
 	var record store.Role
 	err := r.change(ctx, actor, RolesWrite, func(tx transaction) (store.Event, error) {
+		again, err := r.once("create role", actor, r.request).again(ctx, tx, settings, tx.now)
+		if err != nil {
+			return store.Event{}, err
+		}
+		if again {
+			if record, err = tx.Roles().Get(ctx, settings.Name); errors.Is(err, store.ErrNotFound) {
+				err = errGone
+			}
+			return store.Event{}, err
+		}
 		if err := checkRole(ctx, tx, settings); err != nil {
 			return store.Event{}, err
 		}
@@ -23,7 +33,7 @@ func (r *Registry) CreateRole(ctx context.Context, actor Actor, settings RoleSet
 		if err := tx.ceiling(r.adminScopesIn(record.Grants)); err != nil {
 			return store.Event{}, err
 		}
-		err := tx.Roles().Insert(ctx, record)
+		err = tx.Roles().Insert(ctx, record)
 		if errors.Is(err, store.ErrExists) {
 			err = conflict("a role named %s exists already", settings.Name)
 		}
