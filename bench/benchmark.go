@@ -70,11 +70,15 @@ func measured(ctx context.Context, s settings) (*bench, error) {
 		return nil, err
 	}
 	for _, part := range []func(context.Context) error{b.measureStart, b.measureRows, b.measurePeer, b.measureGrowth, b.measureOperators, b.measureNodes, b.measureProfile} {
-		if err := part(ctx); err != nil {
-			return nil, err
+		if failed := part(ctx); failed != nil { // the others are worth having
+			fmt.Fprintf(b.progress, "\nFAILED: %v\n", failed)
+			err = errors.Join(err, failed)
+		}
+		if ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), err)
 		}
 	}
-	return b, b.report()
+	return b, errors.Join(err, b.report())
 }
 
 // errWrong says that a server gave an answer that is no success: what it does then is fast, and no figure.
@@ -225,7 +229,7 @@ func (b *bench) measureRow(ctx context.Context, r row) error {
 
 // measurePeer measures another token endpoint beside the limit.
 func (b *bench) measurePeer(ctx context.Context) error {
-	if b.peer.url == "" {
+	if b.peer.url == "" || b.limit == nil {
 		return nil
 	}
 	first, second := b.limitTokens("es256"), &side{target: peerRequests(b.peer)}
