@@ -79,6 +79,7 @@ type clientSeen struct {
 	UnlessMatching
 }
 
+// ClientChange names a client that is to be changed.
 type ClientChange struct {
 	OfClient
 	WhenMatching
@@ -99,6 +100,7 @@ type newClientKey struct {
 	Body wire.NewKey
 }
 
+// OfResource names a resource.
 type OfResource struct {
 	ID string `path:"id" doc:"The base64url of the resource's URI" example:"aHR0cHM6Ly9hcGkuZXhhbXBsZS5jb20"`
 }
@@ -108,6 +110,7 @@ type resourceSeen struct {
 	UnlessMatching
 }
 
+// ResourceChange names a resource that is to be changed.
 type ResourceChange struct {
 	OfResource
 	WhenMatching
@@ -118,6 +121,7 @@ type resourceUpdate struct {
 	Body wire.ResourceSettings
 }
 
+// OfRole names a role.
 type OfRole struct {
 	Name string `path:"name" doc:"The role's name" example:"orders-reader"`
 }
@@ -127,6 +131,7 @@ type roleSeen struct {
 	UnlessMatching
 }
 
+// RoleChange names a role that is to be changed.
 type RoleChange struct {
 	OfRole
 	WhenMatching

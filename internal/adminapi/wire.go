@@ -2,7 +2,6 @@ package adminapi
 
 import "github.com/writ-auth/writ/admin/wire"
 
-// What the API speaks of.
 type (
 	Client           = wire.Client
 	Registered       = wire.Registered
