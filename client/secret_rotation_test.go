@@ -306,7 +306,9 @@ func TestRotationFailures(t *testing.T) {
 		"the same":         raw(200, "application/json", `{"client_id":"billing","client_secret":"`+theSecret+`"}`),
 		"two lines":        raw(200, "application/json", `{"client_id":"billing","client_secret":"a\nb"}`),
 		"no JSON":          raw(200, "text/html", `<html>`),
-		"a redirect":       func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, "https://evil.example/", 307) },
+		"a redirect": func(w http.ResponseWriter, q *http.Request) {
+			http.Redirect(w, q, "https://evil.example/", http.StatusTemporaryRedirect)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, path := newRotator(), secretIn(t)

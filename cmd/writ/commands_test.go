@@ -27,6 +27,9 @@ var noJSON = map[string]string{
 	"writ config":        "prints help",
 	"writ import":        "prints help",
 	"writ audit":         "prints help",
+
+	"writ registration":       "prints help",
+	"writ registration token": "prints help",
 }
 
 // TestCommands walks the tree: what PRODUCT.md promises of every command.

@@ -139,7 +139,9 @@ func explainStart(err error, dir string, port int) error {
 	return err
 }
 
-func beginAnew(dir string) string { return "to begin anew, with everything in it lost: rm -r " + named(dir) }
+func beginAnew(dir string) string {
+	return "to begin anew, with everything in it lost: rm -r " + named(dir)
+}
 
 // named returns a directory by a name that can be removed, and that no full stop behind it makes another's: "." is neither.
 func named(dir string) string {

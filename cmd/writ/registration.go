@@ -81,8 +81,8 @@ many clients and until it expires. A client that nobody uses is deleted by itsel
 
 Whoever has the token can register a client: give it to those who should, and to nobody else.`,
 		Example: `  writ registration token create partners --resource https://api.example.com --scope "orders:read"
-  writ registration token create ci --resource https://api.example.com --scope "orders:read" --uses 50 --expires 30d --idle 7d
-  writ registration token create keyed --grant "https://api.example.com=orders:read" --auth-method private_key_jwt`,
+  writ registration token create ci --grant "https://api.example.com=orders:read" --uses 50
+  writ registration token create night --grant "https://api.example.com=orders:read" --idle 7d`,
 		Args: exactArgs("NAME"),
 	}
 	flags := cmd.Flags()
@@ -91,12 +91,12 @@ Whoever has the token can register a client: give it to those who should, and to
 	flags.StringVar(&f.client.defaults, "default-scope", "", "`SCOPES` when it asks for none: all of them, or \"-\" for none")
 	flags.StringArrayVar(&f.grants, "grant", nil, "`RESOURCE=SCOPES` of a further resource; may be repeated")
 	flags.StringSliceVar(&f.methods, "auth-method", nil, "`METHOD` that a client may choose; may be repeated; else all there are")
-	flags.StringSliceVar(&f.networks, "network", nil, "`CIDR` that clients may register from; may be repeated; else from anywhere")
-	flags.Int64Var(&f.uses, "uses", 1, "how many clients may register with it")
+	flags.StringSliceVar(&f.networks, "network", nil, "`CIDR` that clients may register from; may be repeated;\nelse from anywhere")
+	flags.Int64Var(&f.uses, "uses", 1, "`N` clients may register with it")
 	flags.Var(&f.expires, "expires", "for how `LONG` it counts, at most 366d")
 	flags.Var(&f.firstUse, "first-use", "for how `LONG` a client may go unused after it registered")
 	flags.Var(&f.idle, "idle", "for how `LONG` a client may go unused later")
-	flags.Var(&f.life, "ttl", "how `LONG` tokens of a client live at most; 0s: what the resource says")
+	flags.Var(&f.life, "ttl", "how `LONG` tokens of a client live at most;\n0s: what the resource says")
 	flags.StringVar(&f.out, "out", "", "`FILE` to make with the token in it, mode 0600, instead of showing it")
 	_ = cmd.MarkFlagFilename("out") // fails only for a flag that is not there
 	complete(cmd, "auth-method", oauth.ClientSecretBasic, oauth.ClientSecretPost, oauth.PrivateKeyJWT, oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth)

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -24,9 +25,7 @@ func limited(p proxies) (ask func(remote string, header http.Header) *httptest.R
 	return func(remote string, header http.Header) *httptest.ResponseRecorder {
 		request := httptest.NewRequest(http.MethodGet, "/jwks", nil)
 		request.RemoteAddr = remote
-		for name, values := range header {
-			request.Header[name] = values
-		}
+		maps.Copy(request.Header, header)
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, request)
 		return answer
