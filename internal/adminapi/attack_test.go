@@ -167,12 +167,14 @@ func TestCO10(t *testing.T) {
 			if err := b.store.Revocations().Insert(t.Context(), store.Revocation{TokenID: "revoked", Expires: time.Now().Add(time.Hour)}); err != nil {
 				t.Fatal(err)
 			}
+			dead := b.deadTokens()
 			before := b.changes()
 			method, path, body := b.request(route)
-			for name, cell := range map[string]struct {
+			type cell struct {
 				token  string
 				status int
-			}{
+			}
+			cells := map[string]cell{
 				"no token":                   {"", 401},
 				"garbage":                    {"garbage", 401},
 				"not a token":                {"a.b.c", 401},
@@ -188,7 +190,11 @@ func TestCO10(t *testing.T) {
 				"without the scope":          {b.token(other...), 403},
 				"with the scope in capitals": {b.token(strings.ToUpper(route.scope)), 403},
 				"of an ordinary client":      {b.token("orders:read"), 403},
-			} {
+			}
+			for name, token := range dead {
+				cells[name] = cell{token, 401}
+			}
+			for name, cell := range cells {
 				response := b.call(method, path, cell.token, body)
 				if response.StatusCode != cell.status {
 					t.Errorf("%s: %d, want %d: %s", name, response.StatusCode, cell.status, text(t, response))
