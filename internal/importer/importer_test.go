@@ -215,7 +215,7 @@ func TestKeycloak(t *testing.T) {
 	for name, test := range map[string]struct {
 		export, said, kept string
 	}{
-		"roles that go round":     {realm("", ""), "role r () [{urn:x:api [a b] [a b]}]", `"roles":["r"]`},
+		"roles that go round":     {realm("", ""), "role r () [{urn:x:api [a b] [a b] []}]", `"roles":["r"]`},
 		"users and groups":        {realm("", ""), "1 users and 1 groups", `"client_id":"c"`},
 		"the realm's lifespan":    {realm("", ""), "its tokens lived 60 seconds", `"client_id":"c"`},
 		"roles by a group":        {realm("", ""), "the roles that it has by the group /g", `"client_id":"c"`},
