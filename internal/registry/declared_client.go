@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -22,25 +24,26 @@ func (d *draft) look(ctx context.Context, s store.Store) error {
 			return nil
 		})
 	}
-	for name := range d.asked {
-		if !validName(name) {
-			continue // a problem, which is told with the others
-		}
-		found, err := s.FindClients(ctx, store.ClientQuery{Name: name, Limit: 1})
-		if err != nil {
-			return err
-		}
-		other, err := s.Clients().Get(ctx, name) // whose ID it is
-		if err == nil {
-			found = append(found, other)
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		for _, client := range found {
-			d.see(client)
-		}
+	// That a name is none is a problem, which is told with the others. By ID, it is taken.
+	names := slices.DeleteFunc(slices.Collect(maps.Keys(d.asked)), func(name string) bool { return !validName(name) })
+	found, err := clientsCalled(ctx, s, names)
+	for _, client := range found {
+		d.see(client)
 	}
-	return nil
+	return err
+}
+
+// clientsCalled is store.ClientsCalled for any number of words.
+func clientsCalled(ctx context.Context, s store.Store, words []string) (clients []store.Client, err error) {
+	for some := range slices.Chunk(words, MaxLimit) {
+		found, err := s.ClientsCalled(ctx, some...)
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, found...)
+	}
+	slices.SortFunc(clients, func(a, b store.Client) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(clients, func(a, b store.Client) bool { return a.ID == b.ID }), nil
 }
 
 // see is called for each client that may be concerned.

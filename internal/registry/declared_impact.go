@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -193,16 +192,16 @@ func (d *draft) roleImpact(ctx context.Context, s store.Store, c change) ([]Decl
 	if lessThan(c.Fields, true) == "" {
 		return nil, nil
 	}
+	unused := func(id string) bool { return d.touched[id] || len(d.lateUses(id)) == 0 }
+	clients, err := clientsCalled(ctx, s, slices.DeleteFunc(slices.Clone(d.holders[c.Name]), unused))
+	if err != nil {
+		return nil, err
+	}
 	var found []DeclaredImpact
-	for _, id := range d.holders[c.Name] {
-		if d.touched[id] {
-			continue
+	for _, client := range clients {
+		if !unused(client.ID) && slices.Contains(client.Roles, c.Name) && !client.Suspended { // it may only be called as another's ID
+			found = append(found, d.lostWithRole(c, client)...)
 		}
-		lost, err := d.lostWithRole(ctx, s, c, id)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, lost...)
 	}
 	found = bounded(found)
 	if more := d.more[c.Name]; more > 0 {
@@ -212,20 +211,10 @@ func (d *draft) roleImpact(ctx context.Context, s store.Store, c change) ([]Decl
 }
 
 // lostWithRole returns what one client uses and would lose when a role becomes less.
-func (d *draft) lostWithRole(ctx context.Context, s store.Store, c change, id string) ([]DeclaredImpact, error) {
-	uses := d.lateUses(id)
-	if len(uses) == 0 {
-		return nil, nil
-	}
-	client, err := s.Clients().Get(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || client.Suspended {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+func (d *draft) lostWithRole(c change, client store.Client) []DeclaredImpact {
+	uses := d.lateUses(client.ID)
 	if recordsScopes(uses) {
-		return lostScopes(client.Name, uses, rightsOf(client, d.before), rightsOf(client, d.after)), nil
+		return lostScopes(client.Name, uses, rightsOf(client, d.before), rightsOf(client, d.after))
 	}
-	return []DeclaredImpact{{Client: client.Name, Text: lessThan(c.Fields, true), LastUse: newest(uses)}}, nil
+	return []DeclaredImpact{{Client: client.Name, Text: lessThan(c.Fields, true), LastUse: newest(uses)}}
 }

@@ -93,6 +93,11 @@ func (w watched) FindClients(ctx context.Context, query store.ClientQuery) (foun
 	return w.Store.FindClients(ctx, query)
 }
 
+func (w watched) ClientsCalled(ctx context.Context, words ...string) (found []store.Client, err error) {
+	defer func(began time.Time) { w.metrics.done(ctx, "find", began, err) }(time.Now())
+	return w.Store.ClientsCalled(ctx, words...)
+}
+
 func (w watched) UseOnce(ctx context.Context, id string, expires time.Time) (err error) {
 	defer func(began time.Time) { w.metrics.done(ctx, "use_once", began, err) }(time.Now())
 	if err = w.Store.UseOnce(ctx, id, expires); err == nil {

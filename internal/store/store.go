@@ -36,6 +36,9 @@ type Store interface {
 	// with text that no client can have, see Valid.
 	FindClients(ctx context.Context, query ClientQuery) ([]Client, error)
 
+	// ClientsCalled returns the clients whose ID or name is one of the words: in the order of their IDs, each once.
+	ClientsCalled(ctx context.Context, words ...string) ([]Client, error)
+
 	// UseOnce remembers id until expires and returns nil the first time; from then on ErrExists, on every node and
 	// across restarts, until expires has passed. With the zero time it never passes.
 	UseOnce(ctx context.Context, id string, expires time.Time) error

@@ -145,6 +145,25 @@ func (v view) FindClients(ctx context.Context, query store.ClientQuery) (found [
 	return found, err
 }
 
+func (v view) ClientsCalled(ctx context.Context, words ...string) (found []store.Client, err error) {
+	err = v.read(ctx, func(l *layer) error {
+		ids := slices.Clone(words)
+		for _, word := range words {
+			if id, named := l.clientNames.get(word); named {
+				ids = append(ids, id)
+			}
+		}
+		slices.Sort(ids)
+		for _, id := range slices.Compact(ids) {
+			if client, is := l.clients.get(id); is {
+				found = append(found, copyOf(client))
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
 func (v view) Resources() store.Table[store.Resource] {
 	return table[store.Resource]{view: v, counted: true, rows: func(l *layer) *rows[store.Resource] { return &l.resources }}
 }

@@ -145,6 +145,21 @@ func (v view) FindClients(ctx context.Context, q store.ClientQuery) ([]store.Cli
 	return found, nil
 }
 
+// clientsCalled has words as a list: IDs, or names.
+func (d dialect) clientsCalled() sqlText {
+	return "SELECT " + join(clientColumns, ", ") + " FROM clients WHERE id IN (SELECT value FROM " + d.listed +
+		" UNION SELECT id FROM clients WHERE name IN (SELECT value FROM " + d.listed + ")) ORDER BY id"
+}
+
+func (v view) ClientsCalled(ctx context.Context, words ...string) ([]store.Client, error) {
+	words = slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !store.Valid(word) }) // nobody's
+	found, err := table[store.Client]{v, &clients}.read(ctx, v.store.database.clientsCalled(), texts(&words))
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: clients called: %w", err)
+	}
+	return found, nil
+}
+
 // search returns the statement of a query, and its arguments.
 func (d *database) search(q store.ClientQuery) (sqlText, []any) {
 	args := []any{labelsWanted(q), pattern(q.Text), q.AuthMethod, q.Resource, q.Role}

@@ -64,7 +64,7 @@ func (d dialect) readUses() sqlText {
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func (d *database) statements() (reads, writes []sqlText) {
 	d.searches = searches(d.dialect)
-	reads = []sqlText{readCounter, readEvents, readLastEvent, readClientByName, d.readUses()}
+	reads = []sqlText{readCounter, readEvents, readLastEvent, readClientByName, d.clientsCalled(), d.readUses()}
 	for _, text := range d.searches {
 		reads = append(reads, text)
 	}

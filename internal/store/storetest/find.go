@@ -161,6 +161,44 @@ func testFindName(t *testing.T, s store.Store) {
 	mustGet(t, s.Clients(), found[0]) // all of it
 }
 
+// testClientsCalled: clients are found by ID and by name, many at once, as they are now inside of an Update and out.
+func testClientsCalled(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	clients := haystack()
+	insertAll(t, s, clients)
+	must(t, s.Clients().Insert(ctx, store.Client{ID: "called z", Name: "z"})) // which is the ID of another
+	called := func(s store.Store, words []string, want ...string) {
+		t.Helper()
+		found, err := s.ClientsCalled(ctx, words...)
+		must(t, err)
+		if got := keysOf(found); !slices.Equal(got, want) {
+			t.Errorf("called %.200q: got %q, want %q", words, got, want)
+		}
+		for _, client := range found {
+			mustGet(t, s.Clients(), client) // all of it
+		}
+	}
+	called(s, []string{"é", "Name_07%", "nobody", "B", "é", "1", "name_00%", "Name_0", `"`, ""}, "1", "B", "é")
+	called(s, []string{"z"}, "called z", "z")
+	called(s, []string{"\x00", "2", "\xff"}, "2")
+	called(s, nil)
+	words := []string{"~", "Name_00%"}
+	for i := range 1000 {
+		words = append(words, fmt.Sprint("nobody-", i))
+	}
+	called(s, words, "-x", "~")
+
+	mustBe(t, s.Update(ctx, func(tx store.Store) error {
+		must(t, tx.Clients().Put(ctx, store.Client{ID: "1", Name: "another"}))
+		must(t, tx.Clients().Delete(ctx, "B"))
+		called(tx, []string{"Name_07%", "another", "B"}, "1")
+		called(s, []string{"Name_07%", "another", "B"}, "1", "B")
+		called(tx, []string{"Name_07%"})
+		return errTest
+	}), errTest)
+	called(s, []string{"Name_07%", "another", "B"}, "1", "B")
+}
+
 // testFindChanged: a client is found by what it is now, inside of an Update and out.
 func testFindChanged(t *testing.T, s store.Store) {
 	ctx := t.Context()

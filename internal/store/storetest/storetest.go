@@ -59,6 +59,7 @@ func updates(t *testing.T, open func(*testing.T) store.Store) {
 		"FindClients/Text":         testFindText,
 		"FindClients/Name":         testFindName,
 		"FindClients/Changed":      testFindChanged,
+		"ClientsCalled":            testClientsCalled,
 		"Update/AllOrNothing":      testUpdateAllOrNothing,
 		"Update/ErrorIsHandedOn":   testUpdateError,
 		"Update/Panic":             testUpdatePanic,
@@ -124,6 +125,8 @@ func testContext(t *testing.T, s store.Store) {
 	mustBe(t, s.Append(ctx, store.Event{}), context.Canceled)
 	mustBe(t, s.NoteUses(ctx, []store.Use{{ClientID: "a", Credential: "a"}}), context.Canceled)
 	_, err = s.FindClients(ctx, store.ClientQuery{Limit: 1})
+	mustBe(t, err, context.Canceled)
+	_, err = s.ClientsCalled(ctx, "a")
 	mustBe(t, err, context.Canceled)
 	_, err = s.Uses(ctx, "a")
 	mustBe(t, err, context.Canceled)
