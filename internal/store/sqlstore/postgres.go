@@ -35,6 +35,8 @@ var postgresDialect = dialect{
 	notify:       postgresNotify,
 	grantsOf:     "json_array_elements(whole.grants::json)",
 	rolesOf:      "json_array_elements_text(whole.roles::json)",
+	lowerName:    "lower(found.name)",
+	lowerID:      "lower(found.id)",
 	listed:       "json_array_elements_text($1::text::json)",
 	elements:     "json_array_elements($1::text::json)",
 }

@@ -116,7 +116,7 @@ func (s search) text(d dialect) sqlText {
 	}
 	return "SELECT " + join(clientColumns, ", ") + ` FROM clients WHERE id IN (SELECT id FROM clients AS found
 		WHERE ((found.labels & $1) = $1 OR $1 = 0)
-		AND ($2 = '' OR lower(found.name) LIKE $2 ESCAPE '\' OR lower(found.id) LIKE $2 ESCAPE '\')
+		AND ($2 = '' OR ` + d.lowerName + ` LIKE $2 ESCAPE '\' OR ` + d.lowerID + ` LIKE $2 ESCAPE '\')
 		AND ($3 = '' AND $4 = '' AND $5 = '' OR EXISTS (SELECT 1 FROM clients AS whole WHERE whole.id = found.id
 			AND ($3 = '' OR whole.auth_method = $3)
 			AND ($4 = '' OR EXISTS (SELECT 1 FROM ` + d.grantsOf + ` AS held WHERE held.value ->> 'resource' = $4))

@@ -65,6 +65,17 @@ func BenchmarkClients(b *testing.B) {
 					}
 				}
 			}
+			b.Run("called, many", func(b *testing.B) {
+				var words []string
+				for i := range 500 {
+					words = append(words, fmt.Sprintf("team-%d-svc-%d", i%100, i*200+i%100))
+				}
+				for b.Loop() {
+					if found, err := s.ClientsCalled(b.Context(), words...); err != nil || len(found) != len(words) {
+						b.Fatal(len(found), err)
+					}
+				}
+			})
 			b.Run("by name", func(b *testing.B) {
 				for b.Loop() {
 					if found, err := s.FindClients(b.Context(), store.ClientQuery{Name: "team-70-svc-70", Limit: 1}); err != nil || len(found) != 1 {

@@ -26,6 +26,8 @@ var sqliteDialect = dialect{
 	schemaExists: sqliteSchemaExists,
 	grantsOf:     "json_each(whole.grants)",
 	rolesOf:      "json_each(whole.roles)",
+	lowerName:    "found.name",
+	lowerID:      "found.id",
 	listed:       "json_each($1)",
 	elements:     "json_each($1)",
 }
