@@ -96,6 +96,7 @@ type ofClientKey struct {
 }
 
 type newClientKey struct {
+	Request string `header:"Idempotency-Key" doc:"A text of the caller's choice that no other request has. When the request is sent again with it within 24 hours, by the same caller, nothing more is added, and the answer is that of the first" maxLength:"255"`
 	ClientChange
 	Body wire.NewKey
 }
@@ -186,7 +187,7 @@ func (a *api) addClientKey(ctx context.Context, in *newClientKey) (*answer[wire.
 	if err != nil {
 		return nil, err
 	}
-	return answered(in.in(a.registry).AddClientKey(ctx, actor(ctx), in.Client, data, registry.KeySettings{NotBefore: in.Body.NotBefore, Expires: in.Body.Expires, Limit: in.Body.Limit}))
+	return answered(in.in(a.registry).Once(in.Request).AddClientKey(ctx, actor(ctx), in.Client, data, registry.KeySettings{NotBefore: in.Body.NotBefore, Expires: in.Body.Expires, Limit: in.Body.Limit}))
 }
 
 func (a *api) revokeClientKey(ctx context.Context, in *ofClientKey) (*none, error) {

@@ -16,8 +16,8 @@ func (a *api) listInitialTokens(ctx context.Context, in *Listed) (*answer[wire.P
 	})
 }
 
-func (a *api) createInitialToken(ctx context.Context, in *sent[wire.InitialTokenSettings]) (*answer[wire.NewInitialToken], error) {
-	return answered(a.registry.CreateInitialToken(ctx, actor(ctx), in.Body))
+func (a *api) createInitialToken(ctx context.Context, in *created[wire.InitialTokenSettings]) (*answer[wire.NewInitialToken], error) {
+	return answered(a.registry.Once(in.Request).CreateInitialToken(ctx, actor(ctx), in.Body))
 }
 
 func (a *api) initialToken(ctx context.Context, in *ofInitialToken) (*answer[wire.InitialToken], error) {

@@ -33,7 +33,14 @@ type KeySettings struct {
 func (r *Registry) AddClientKey(ctx context.Context, actor Actor, nameOrID string, data []byte, settings KeySettings) (ClientKey, error) {
 	var made store.ClientKey
 	_, err := r.changeClient(ctx, actor, nameOrID, func(tx transaction, record *store.Client) (store.Event, error) {
-		var err error
+		again, err := r.once("add key", actor, r.request).again(ctx, tx, keyRequest{record.ID, data, settings}, tx.now)
+		if err != nil {
+			return store.Event{}, err
+		}
+		if again {
+			made, err = keyMadeBefore(record, data)
+			return store.Event{}, err
+		}
 		if made, err = newClientKey(record, data, settings, tx.now); err != nil {
 			return store.Event{}, err
 		}

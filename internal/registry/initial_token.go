@@ -49,14 +49,22 @@ func initialTokenID(token string) string {
 // CreateInitialToken makes a token with which clients register themselves, with no more than it is given. It can never give
 // admin scopes: nobody registers as an operator, whoever made the token.
 func (r *Registry) CreateInitialToken(ctx context.Context, actor Actor, settings InitialTokenSettings) (NewInitialToken, error) {
-	text := newToken(initialPrefix)
+	once := r.once("create initial token", actor, r.request)
+	var text Secret
 	var record store.InitialToken
 	err := r.change(ctx, actor, ClientsWrite, func(tx transaction) (store.Event, error) {
+		if again, err := once.again(ctx, tx, settings, tx.now); again || err != nil {
+			if err == nil {
+				record, text, err = once.tokenMadeBefore(ctx, tx, settings.Name)
+			}
+			return store.Event{}, err
+		}
 		wanted := tokenDefaults(settings, tx.now)
 		if err := r.checkInitialToken(ctx, tx, wanted); err != nil {
 			return store.Event{}, err
 		}
 		record = initialTokenRecord(wanted, tx.now)
+		text = once.initialToken(record)
 		record.ID, record.Hash = initialTokenID(text.Reveal()), store.HashSecret(text.Reveal())
 		_, err := findInitialToken(ctx, tx, record.Name)
 		if err == nil {

@@ -1,10 +1,14 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -13,9 +17,9 @@ import (
 // repeatable is how long a request that creates something can be sent again.
 const repeatable = 24 * time.Hour
 
-// Once returns the registry for one request that creates a client, a resource or a role, and that may be sent again: within a
-// day, the same actor's same request with the same key creates nothing, and has the answer of the first. With another content
-// it is a Conflict. Without a key it is the registry itself.
+// Once returns the registry for one request that creates a client, a resource, a role or an initial access token, or that adds a
+// key to a client, and that may be sent again: within a day, the same actor's same request with the same key creates nothing, and
+// has the answer of the first. With another content it is a Conflict. Without a key it is the registry itself.
 func (r *Registry) Once(key string) *Registry {
 	if key == "" {
 		return r
@@ -51,3 +55,53 @@ func (o once) again(ctx context.Context, tx store.Store, content any, now time.T
 
 // errGone is the answer to a request that is sent again when what it made is not there any more.
 var errGone = conflict("the first request with this Idempotency-Key was carried out, and what it made was deleted, or is another now: use another key")
+
+// A keyRequest is what a request says that adds a key.
+type keyRequest struct {
+	ClientID string
+	Data     []byte
+	Settings KeySettings
+}
+
+// keyMadeBefore returns the key that a request added which is sent again.
+func keyMadeBefore(record *store.Client, data []byte) (store.ClientKey, error) {
+	jwk, err := asJWK(data)
+	if err != nil {
+		return store.ClientKey{}, errGone
+	}
+	key, err := parseClientKey(jwk, record.SigningAlgorithm)
+	if err != nil {
+		return store.ClientKey{}, errGone
+	}
+	i := slices.IndexFunc(record.Keys, func(k store.ClientKey) bool { return k.ID == key.ID && bytes.Equal(k.Public, key.Public) })
+	if i < 0 {
+		return store.ClientKey{}, errGone
+	}
+	return record.Keys[i], nil
+}
+
+// initialToken returns the text of an initial access token. That of a request that may be sent again is derived, as the secrets
+// of once are; what takes the place of their random ID is when the token was made. So the text of a token that was revoked is
+// never that of another.
+func (o once) initialToken(record store.InitialToken) Secret {
+	if o.request == "" {
+		return newToken(initialPrefix)
+	}
+	return withSum(initialPrefix, o.sum(o.secretKey, "", strconv.FormatInt(record.Created.UnixMicro(), 10)))
+}
+
+// tokenMadeBefore returns the initial access token that a request made which is sent again, and its text.
+func (o once) tokenMadeBefore(ctx context.Context, tx store.Store, name string) (store.InitialToken, Secret, error) {
+	record, err := findInitialToken(ctx, tx, name)
+	if errors.Is(err, NotFound) {
+		err = errGone
+	}
+	if err != nil {
+		return record, "", err
+	}
+	text := o.initialToken(record)
+	if subtle.ConstantTimeCompare([]byte(store.HashSecret(text.Reveal())), []byte(record.Hash)) != 1 {
+		return record, "", errGone
+	}
+	return record, text, nil
+}

@@ -1,11 +1,15 @@
 package registry
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/internal/store/memstore"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -74,4 +78,83 @@ func TestOnceAfterARefusal(t *testing.T) {
 	}
 	_, err = b.Once("key").CreateClient(ctx, system, oauth.ClientMetadata{ClientName: "billing"})
 	wantCode(t, err, Conflict)
+}
+
+// TestOnceCredentials: what adds a key to a client or makes an initial access token, sent again at the same time or later, has one
+// effect and one answer, on every store.
+func TestOnceCredentials(t *testing.T) {
+	everyStore(t, func(t *testing.T, s store.Store) {
+		b := withBilling(t, s)
+		ctx, system, before, jwk := t.Context(), System("test"), len(b.events()), publicJWK(named(newKey("ES256"), "k"))
+		keys, tokens := make([]ClientKey, 4), make([]NewInitialToken, 4)
+		var wait sync.WaitGroup
+		for i := range keys {
+			wait.Go(func() {
+				var err error
+				if keys[i], err = b.Once("1").AddClientKey(ctx, system, "billing", jwk, KeySettings{}); err != nil {
+					t.Error(err)
+				}
+				if tokens[i], err = b.Once("1").CreateInitialToken(ctx, system, partners(nil)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		for i := range keys {
+			if !cmp.Equal(keys[i], keys[0]) || !cmp.Equal(tokens[i], tokens[0]) || tokens[i].Token == "" {
+				t.Errorf("another answer: %+v, %+v, want %+v, %+v", keys[i], tokens[i], keys[0], tokens[0])
+			}
+		}
+		if made := len(b.events()) - before; made != 2 {
+			t.Errorf("%d changes, want 2", made)
+		}
+		b.mustRegister(tokens[3], "{}")
+		_, err := b.Once("1").AddClientKey(ctx, system, "billing", jwk, KeySettings{Limit: Limit{TokenTTLSeconds: 60}})
+		wantCode(t, err, Conflict)
+		_, err = b.Once("1").AddClientKey(ctx, system, "billing", publicJWK(newKey("ES256")), KeySettings{})
+		wantCode(t, err, Conflict)
+		_, err = b.Once("1").CreateInitialToken(ctx, system, partners(func(s *InitialTokenSettings) { s.MaxUses = 3 }))
+		wantCode(t, err, Conflict)
+	})
+}
+
+// TestOnceAndGone: the answer to a request is not given again when what it made is gone, and what comes in its place has a
+// text of its own: a token that was revoked stays dead.
+func TestOnceAndGone(t *testing.T) {
+	b := withBilling(t, memstore.New())
+	ctx, system, jwk := t.Context(), System("test"), publicJWK(named(newKey("ES256"), "k"))
+	add := func() error {
+		_, err := b.Once("1").AddClientKey(ctx, system, "billing", jwk, KeySettings{})
+		return err
+	}
+	create := func() (NewInitialToken, error) { return b.Once("1").CreateInitialToken(ctx, system, partners(nil)) }
+	first, err := create()
+	if err := errors.Join(err, add(), b.RevokeInitialToken(ctx, system, "partners"), b.RevokeClientKey(ctx, system, "billing", "k")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = create()
+	wantCode(t, err, Conflict)
+	wantCode(t, add(), Conflict)
+	b.initialToken(nil) // of the same name
+	_, err = create()
+	wantCode(t, err, Conflict)
+	b.clock = b.clock.Add(repeatable + time.Hour)
+	if _, err := b.store.Sweep(ctx, b.clock); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.RevokeInitialToken(ctx, system, "partners"), add()); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := create(); err != nil || second.Token == first.Token || second.ID == first.ID {
+		t.Errorf("got %+v, %v after %+v", second, err, first)
+	}
+}
+
+// withBilling is benchOn with orders and a client.
+func withBilling(t *testing.T, s store.Store) *bench {
+	t.Helper()
+	b := benchOn(t, s)
+	b.resource(ResourceSettings{URI: orders, Scopes: []Scope{{Name: "orders:read"}, {Name: "orders:write"}}})
+	b.client(oauth.ClientMetadata{ClientName: "billing"})
+	return b
 }
