@@ -8,6 +8,10 @@ import (
 	"github.com/writ-auth/writ/internal/store"
 )
 
+// maxUsesKept is how many uses are kept in one transaction: others who write wait for no more than these, however many clients
+// have asked since the last flush.
+const maxUsesKept = 500
+
 // uses takes the last uses of credentials from the authority to the store, behind the requests that they tell of: no request
 // waits for it or fails with it. What the store does not take is tried again. One goroutine at a time may use it.
 type uses struct {
@@ -24,12 +28,13 @@ func (u *uses) flush(ctx context.Context) error {
 	for _, use := range u.take() {
 		u.waiting[[2]string{use.ClientID, use.Credential}] = use
 	}
-	if len(u.waiting) == 0 {
-		return nil
+	for some := range slices.Chunk(slices.Collect(maps.Values(u.waiting)), maxUsesKept) {
+		if err := u.keep(ctx, some); err != nil {
+			return err
+		}
+		for _, use := range some {
+			delete(u.waiting, [2]string{use.ClientID, use.Credential})
+		}
 	}
-	if err := u.keep(ctx, slices.Collect(maps.Values(u.waiting))); err != nil {
-		return err
-	}
-	clear(u.waiting)
 	return nil
 }

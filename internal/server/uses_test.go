@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -46,6 +47,43 @@ func TestUsesThatAreNotTakenAreTriedAgain(t *testing.T) {
 	}
 	if len(kept) != 2 || last["a"] != "second" {
 		t.Errorf("kept %+v, want one use of each client, the later one", kept)
+	}
+}
+
+// TestUsesAreKeptInParts: the store gets no more at once than others who write may wait for. What it took is not sent again when
+// it fails in between, and nothing is lost.
+func TestUsesAreKeptInParts(t *testing.T) {
+	const all = 2*maxUsesKept + 20
+	noted := make([]store.Use, all)
+	for i := range noted {
+		noted[i] = store.Use{ClientID: fmt.Sprint("client-", i), Credential: "one"}
+	}
+	kept, parts := map[string]int{}, 0
+	u := uses{
+		take: func() []store.Use { next := noted; noted = nil; return next },
+		keep: func(_ context.Context, part []store.Use) error {
+			if parts++; parts == 2 {
+				return errors.New("away")
+			}
+			if len(part) > maxUsesKept {
+				t.Errorf("%d at once, want %d or fewer", len(part), maxUsesKept)
+			}
+			for _, use := range part {
+				kept[use.ClientID]++
+			}
+			return nil
+		},
+	}
+	if err := u.flush(t.Context()); err == nil || len(kept) != maxUsesKept {
+		t.Errorf("the second part failed: got %v, and %d kept", err, len(kept))
+	}
+	if err := u.flush(t.Context()); err != nil || len(kept) != all || parts != 4 {
+		t.Errorf("got %v, %d kept in %d parts, want all of %d in 4", err, len(kept), parts, all)
+	}
+	for id, times := range kept {
+		if times != 1 {
+			t.Errorf("%s: kept %d times", id, times)
+		}
 	}
 }
 
