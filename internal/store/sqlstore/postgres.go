@@ -35,6 +35,7 @@ var postgresDialect = dialect{
 	notify:       postgresNotify,
 	grantsOf:     "json_array_elements(whole.grants::json)",
 	rolesOf:      "json_array_elements_text(whole.roles::json)",
+	grantsHold:   "strpos(whole.grants, $6) > 0",
 	lowerName:    "lower(found.name)",
 	lowerID:      "lower(found.id)",
 	listed:       "json_array_elements_text($1::text::json)",

@@ -103,23 +103,23 @@ func (s search) text(d dialect) sqlText {
 	if s.descending {
 		direction, behind = " DESC", " < "
 	}
-	var by, place, values, limit sqlText = "id" + direction, "found.id", "$6", "$7"
+	var by, place, values, limit sqlText = "id" + direction, "found.id", "$7", "$8"
 	if s.order != store.ByID {
 		column := []sqlText{store.ByName: "name", store.ByCreated: "created", store.ByUpdated: "updated"}[s.order]
-		by, place, values, limit = column+direction+", "+by, "(found."+column+", found.id)", "($6, $7)", "$8"
+		by, place, values, limit = column+direction+", "+by, "(found."+column+", found.id)", "($7, $8)", "$9"
 	}
 	var from sqlText
 	if s.goesOn {
 		from = " AND " + place + behind + values
 	} else {
-		limit = "$6"
+		limit = "$7"
 	}
 	return "SELECT " + join(clientColumns, ", ") + ` FROM clients WHERE id IN (SELECT id FROM clients AS found
 		WHERE ((found.labels & $1) = $1 OR $1 = 0)
 		AND ($2 = '' OR ` + d.lowerName + ` LIKE $2 ESCAPE '\' OR ` + d.lowerID + ` LIKE $2 ESCAPE '\')
 		AND ($3 = '' AND $4 = '' AND $5 = '' OR EXISTS (SELECT 1 FROM clients AS whole WHERE whole.id = found.id
 			AND ($3 = '' OR whole.auth_method = $3)
-			AND ($4 = '' OR EXISTS (SELECT 1 FROM ` + d.grantsOf + ` AS held WHERE held.value ->> 'resource' = $4))
+			AND ($4 = '' OR ` + d.grantsHold + ` AND EXISTS (SELECT 1 FROM ` + d.grantsOf + ` AS held WHERE held.value ->> 'resource' = $4))
 			AND ($5 = '' OR EXISTS (SELECT 1 FROM ` + d.rolesOf + ` AS held WHERE held.value = $5))))` +
 		from + " ORDER BY " + by + " LIMIT " + limit + ") ORDER BY " + by
 }
@@ -162,7 +162,7 @@ func (v view) ClientsCalled(ctx context.Context, words ...string) ([]store.Clien
 
 // search returns the statement of a query, and its arguments.
 func (d *database) search(q store.ClientQuery) (sqlText, []any) {
-	args := []any{labelsWanted(q), pattern(q.Text), q.AuthMethod, q.Resource, q.Role}
+	args := []any{labelsWanted(q), pattern(q.Text), q.AuthMethod, q.Resource, q.Role, asInJSON(q.Resource)}
 	if q.After.ID != "" {
 		switch q.Order {
 		case store.ByName:
@@ -173,6 +173,15 @@ func (d *database) search(q store.ClientQuery) (sqlText, []any) {
 		args = append(args, q.After.ID)
 	}
 	return d.searches[search{q.Order, q.Descending, q.After.ID != ""}], append(args, max(q.Limit, 0))
+}
+
+// asInJSON returns a text that every JSON has which has this one, "" if that may be written in several ways. To look for it is
+// much less than to read the JSON, which has to be done for the few who have it.
+func asInJSON(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) }) {
+		return ""
+	}
+	return text
 }
 
 // pattern returns what LIKE finds a part of a text with, "" for no part.

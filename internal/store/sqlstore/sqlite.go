@@ -26,6 +26,7 @@ var sqliteDialect = dialect{
 	schemaExists: sqliteSchemaExists,
 	grantsOf:     "json_each(whole.grants)",
 	rolesOf:      "json_each(whole.roles)",
+	grantsHold:   "instr(whole.grants, $6) > 0",
 	lowerName:    "found.name",
 	lowerID:      "found.id",
 	listed:       "json_each($1)",

@@ -114,6 +114,7 @@ type dialect struct {
 	notify       sqlText // in every transaction that makes the generation grow; empty where nobody could hear it
 	grantsOf     sqlText // a client's grants and roles as the column "value" of a table
 	rolesOf      sqlText
+	grantsHold   sqlText // whether the text $6 stands somewhere in a client's grants, as it does in all of them if it is empty
 	lowerName    sqlText // a client's, for LIKE, to which "A" to "Z" must be as "a" to "z"; SQLite's does that by itself
 	lowerID      sqlText
 	listed       sqlText // the texts of the list $1, likewise

@@ -161,6 +161,20 @@ func testFindName(t *testing.T, s store.Store) {
 	mustGet(t, s.Clients(), found[0]) // all of it
 }
 
+// testFindResource: a resource is found by all of its text and nothing else, however a database writes it down.
+func testFindResource(t *testing.T, s store.Store) {
+	for i, resource := range []string{
+		"https://r/?a=1&b=<2>", `https://r/"x"`, `https://r/\`, "https://r/é", "https://r/\u2028", "https://r/a b\n\x7f", "https://r/", `"scopes":[`, "https://r/%5C_",
+	} {
+		id := fmt.Sprint("c", i)
+		must(t, s.Clients().Insert(t.Context(), store.Client{ID: id, Name: id, Grants: []store.Grant{
+			{Resource: "https://all/", Scopes: []string{"https://none/"}}, {Resource: resource, Claims: `{"resource":"https://none/"}`},
+		}}))
+		mustFind(t, s, resource, store.ClientQuery{Resource: resource, Limit: 100}, []string{id})
+	}
+	mustFind(t, s, "a scope", store.ClientQuery{Resource: "https://none/", Limit: 100}, nil)
+}
+
 // testClientsCalled: clients are found by ID and by name, many at once, as they are now inside of an Update and out.
 func testClientsCalled(t *testing.T, s store.Store) {
 	ctx := t.Context()

@@ -58,6 +58,7 @@ func updates(t *testing.T, open func(*testing.T) store.Store) {
 		"FindClients/Orders":       testFindOrders,
 		"FindClients/Text":         testFindText,
 		"FindClients/Name":         testFindName,
+		"FindClients/Resource":     testFindResource,
 		"FindClients/Changed":      testFindChanged,
 		"ClientsCalled":            testClientsCalled,
 		"Update/AllOrNothing":      testUpdateAllOrNothing,
