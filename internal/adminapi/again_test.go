@@ -8,12 +8,13 @@ import (
 	"github.com/writ-auth/writ/internal/store"
 )
 
-// TestSentAgain: what adds a key or makes a token is done once, however often it is sent with the same Idempotency-Key, and the
+// TestSentAgain: what adds or rotates a key or makes a token is done once, however often it is sent with the same Idempotency-Key, and the
 // answer is the same to the byte.
 func TestSentAgain(t *testing.T) {
 	b := stocked(t)
 	for path, bodies := range map[string][2]string{
 		"/admin/v1/clients/billing/keys": {`{"jwk":` + publicKey + `}`, `{"jwk":` + publicKey + `,"limit":{"token_ttl_seconds":60}}`},
+		"/admin/v1/keys/rotate":          {`{"algorithm":"ES256"}`, `{"algorithm":"ES256","now":true}`},
 		"/admin/v1/initial-access-tokens": {
 			samples["createInitialToken"].body, strings.Replace(samples["createInitialToken"].body, `"new"`, `"newer"`, 1),
 		},

@@ -261,8 +261,8 @@ func (a *api) listKeys(ctx context.Context, _ *struct{}) (*answer[wire.Page[wire
 	return answered(wire.Page[wire.Key]{Items: keys}, err)
 }
 
-func (a *api) rotateKey(ctx context.Context, in *sent[wire.Rotation]) (*answer[wire.Key], error) {
-	return answered(a.registry.RotateKey(ctx, actor(ctx), in.Body.Algorithm, in.Body.Now))
+func (a *api) rotateKey(ctx context.Context, in *created[wire.Rotation]) (*answer[wire.Key], error) {
+	return answered(a.registry.Once(in.Request).RotateKey(ctx, actor(ctx), in.Body.Algorithm, in.Body.Now))
 }
 
 func (a *api) revokeKey(ctx context.Context, in *ofKey) (*none, error) {

@@ -120,36 +120,19 @@ func (r *Ring) Ensure(ctx context.Context, algorithm string) error {
 // Rotate announces a new key for an algorithm, which takes over when it has been published for as long as the policy
 // asks; immediately makes it take over at once, and validators must then fetch the key set to know it.
 func (r *Ring) Rotate(ctx context.Context, algorithm string, immediately bool) (store.SigningKey, error) {
-	var made store.SigningKey
-	err := r.apply(ctx, func(now time.Time, keys []store.SigningKey) ([]change, error) {
-		from := now
-		if !immediately {
-			from = now.Add(r.policy.Announce)
-		}
-		signing, found := signerAt(from, keys, algorithm) // the one that would: it may be announced only
-		if !found {
-			return nil, ErrNoKey
-		}
-		if algorithm != Sealing && publishedCount(now, keys) >= MaxPublished {
-			return nil, ErrTooManyKeys
-		}
-		changes := []change{{create: heir(now, from, algorithm, keys, r.policy)}}
-		if from.Before(signing.SignUntil) {
-			retired := retire(signing, from, r.policy)
-			changes = append(changes, change{put: &retired})
-		}
-		made = *changes[0].create
-		return changes, nil
-	})
+	rotation, err := r.NewRotation(algorithm, immediately)
 	if err != nil {
 		return store.SigningKey{}, err
 	}
-	for _, key := range r.state.Load().records {
-		if key.Algorithm == algorithm && key.Created.Equal(made.Created) && key.SignFrom.Equal(made.SignFrom) {
-			return key, nil
-		}
+	var made store.SigningKey
+	err = r.store.Update(ctx, func(tx store.Store) error {
+		made, err = rotation.Write(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return store.SigningKey{}, fmt.Errorf("keyring: %w", err)
 	}
-	return store.SigningKey{}, ErrNoKey
+	return made, r.reload(ctx)
 }
 
 // Revoke withdraws a key at once: it signs nothing more, is no longer published, and its tokens are dead wherever the
@@ -321,37 +304,13 @@ func (r *Ring) Open(sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// apply decides and writes in one transaction, then reads back. Key material is made ahead of the transaction, by the
-// copy in memory: an RSA key takes long enough to be in the way of others.
-func (r *Ring) apply(ctx context.Context, decide func(time.Time, []store.SigningKey) ([]change, error)) error {
-	now := r.now().UTC().Truncate(time.Microsecond)
-	spare := map[string]*material{}
-	var err error
-	ahead, _ := decide(now, slices.Clone(r.state.Load().records)) // a guess: what another node did a moment ago is not in it
-	for _, c := range ahead {
-		if c.create != nil {
-			if spare[c.create.Algorithm], err = newMaterial(c.create.Algorithm); err != nil {
-				return err
-			}
-		}
-	}
-	err = r.store.Update(ctx, func(tx store.Store) error {
-		keys, err := readKeys(ctx, tx)
-		if err != nil {
-			return err
-		}
-		changes, err := decide(now, keys)
-		if err != nil {
-			return err
-		}
-		for _, c := range changes {
-			if err := r.write(ctx, tx, c, spare); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// apply decides and writes in one transaction, then reads back.
+func (r *Ring) apply(ctx context.Context, decide decision) error {
+	work, err := r.prepare(decide)
 	if err != nil {
+		return err
+	}
+	if err := r.store.Update(ctx, func(tx store.Store) error { return work.write(ctx, tx) }); err != nil {
 		return fmt.Errorf("keyring: %w", err)
 	}
 	return r.reload(ctx)

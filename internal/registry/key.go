@@ -34,9 +34,6 @@ func (r *Registry) Keys(ctx context.Context, actor Actor) ([]Key, error) {
 }
 
 // RotateKey announces a new key for an algorithm, or with immediately lets it sign at once.
-//
-// The ring writes by itself, so the event follows in a transaction of its own: an error may mean that the key was rotated
-// and the event is missing.
 func (r *Registry) RotateKey(ctx context.Context, actor Actor, algorithm string, immediately bool) (Key, error) {
 	if err := r.read(ctx, actor, KeysRotate); err != nil {
 		return Key{}, err
@@ -44,7 +41,7 @@ func (r *Registry) RotateKey(ctx context.Context, actor Actor, algorithm string,
 	if !jose.Known(algorithm) && algorithm != keyring.Sealing {
 		return Key{}, invalid(Problem{"algorithm", "must be one of " + strings.Join(jose.Algorithms, ", ") + ", " + keyring.Sealing})
 	}
-	record, err := r.ring.Rotate(ctx, algorithm, immediately)
+	made, err := r.rotate(ctx, actor, algorithm, immediately)
 	if errors.Is(err, keyring.ErrNoKey) {
 		return Key{}, notFound("key for", algorithm)
 	}
@@ -52,16 +49,50 @@ func (r *Registry) RotateKey(ctx context.Context, actor Actor, algorithm string,
 		return Key{}, conflict("%d keys are published, and APIs refuse a key set that is too large: wait until old ones are dropped, or revoke some", keyring.MaxPublished)
 	}
 	if err != nil {
+		return Key{}, err
+	}
+	if err := r.ring.Tick(ctx); err != nil {
 		return Key{}, wrap(err)
 	}
-	key := r.keyView(record)
-	err = r.change(ctx, actor, KeysRotate, func(transaction) (store.Event, error) {
-		return store.Event{Action: "key.rotated", Object: key.ID, Detail: detail(key)}, nil
-	})
-	return key, err
+	return r.keyView(made), nil
 }
 
-// RevokeKey withdraws a key at once: all tokens that it signed are dead. The event follows, as for RotateKey.
+// rotate writes the new key and its event, or finds the key that the same request has made.
+func (r *Registry) rotate(ctx context.Context, actor Actor, algorithm string, immediately bool) (store.SigningKey, error) {
+	once := r.once("rotate key", actor, r.request)
+	rotation, err := r.ring.NewRotation(algorithm, immediately)
+	if err != nil {
+		return store.SigningKey{}, wrap(err)
+	}
+	var made store.SigningKey
+	err = r.change(ctx, actor, KeysRotate, func(tx transaction) (store.Event, error) {
+		again, err := once.again(ctx, tx, map[string]bool{algorithm: immediately}, tx.now)
+		if err != nil {
+			return store.Event{}, err
+		}
+		if again {
+			made, err = once.rotatedBefore(ctx, tx, tx.now)
+			return store.Event{}, err
+		}
+		if made, err = rotation.Write(ctx, tx); err != nil {
+			return store.Event{}, err
+		}
+		key := r.keyView(made)
+		if key.Status = KeyAnnounced; immediately {
+			key.Status = KeySigning // the ring does not know it yet
+		}
+		return store.Event{Action: "key.rotated", Object: key.ID, Detail: detail(key)}, once.rotated(ctx, tx, key.ID, tx.now)
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return made, err
+}
+
+// RevokeKey withdraws a key at once: all tokens that it signed are dead.
+//
+// The ring writes by itself, so the event follows in a transaction of its own: an error may mean that the key was revoked
+// and the event is missing.
 func (r *Registry) RevokeKey(ctx context.Context, actor Actor, id string) error {
 	if err := r.read(ctx, actor, KeysRotate); err != nil {
 		return err

@@ -17,9 +17,9 @@ import (
 // repeatable is how long a request that creates something can be sent again.
 const repeatable = 24 * time.Hour
 
-// Once returns the registry for one request that creates a client, a resource, a role or an initial access token, or that adds a
-// key to a client, and that may be sent again: within a day, the same actor's same request with the same key creates nothing, and
-// has the answer of the first. With another content it is a Conflict. Without a key it is the registry itself.
+// Once returns the registry for one request that creates a client, a resource, a role or an initial access token, that adds a key
+// to a client, or that rotates a key of the server, and that may be sent again: within a day, the same actor's same request with
+// the same key creates nothing, and has the answer of the first. With another content it is a Conflict. Without a key it is the registry itself.
 func (r *Registry) Once(key string) *Registry {
 	if key == "" {
 		return r

@@ -150,6 +150,55 @@ func TestOnceAndGone(t *testing.T) {
 	}
 }
 
+// TestOnceRotation: a rotation that is sent again, at the same time or later, makes one key, on every store.
+func TestOnceRotation(t *testing.T) {
+	everyStore(t, func(t *testing.T, s store.Store) {
+		b := withBilling(t, s)
+		ctx, system, before := t.Context(), System("test"), len(b.events())
+		made := make([]Key, 4)
+		var wait sync.WaitGroup
+		for i := range made {
+			wait.Go(func() {
+				var err error
+				if made[i], err = b.Once("1").RotateKey(ctx, system, "ES256", false); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		for _, other := range made[1:] {
+			if !cmp.Equal(other, made[0]) || other.ID == "" {
+				t.Errorf("another answer: %+v, want %+v", other, made[0])
+			}
+		}
+		_, err := b.Once("1").RotateKey(ctx, system, "ES256", true)
+		wantCode(t, err, Conflict)
+		if changes := len(b.events()) - before; changes != 1 {
+			t.Errorf("%d changes, want 1", changes)
+		}
+		second, err := b.Once("2").RotateKey(ctx, system, "ES256", false)
+		again, errAgain := b.Once("1").RotateKey(ctx, system, "ES256", false)
+		if err := errors.Join(err, errAgain); err != nil || second.ID == made[0].ID || again.ID != made[0].ID {
+			t.Errorf("got %+v, then %+v, %v, after %+v", second, again, err, made[0])
+		}
+		if keys, err := b.Keys(ctx, system); err != nil || len(keys) != 3 {
+			t.Errorf("got %+v, %v", keys, err)
+		}
+	})
+}
+
+// TestRotationAtOnce: the event of a key that signs at once says so, and comes with the key or not at all.
+func TestRotationAtOnce(t *testing.T) {
+	b := withOrders(t)
+	key, err := b.RotateKey(t.Context(), System("test"), "ES256", true)
+	if err != nil || key.Status != KeySigning {
+		t.Fatalf("got %+v, %v", key, err)
+	}
+	if event := b.lastEvent(); event.Object != key.ID || event.Detail != detail(key) {
+		t.Errorf("the event is %+v, want %s", event, detail(key))
+	}
+}
+
 // withBilling is benchOn with orders and a client.
 func withBilling(t *testing.T, s store.Store) *bench {
 	t.Helper()
