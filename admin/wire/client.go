@@ -42,6 +42,7 @@ type ScopeUse struct {
 type LastUse struct {
 	LastUsed     time.Time `json:"last_used,omitzero" doc:"When it was last used, to about a minute; left out when it never was, or not in the last 400 days"`
 	LastUsedFrom string    `json:"last_used_from,omitempty" doc:"The address that used it then" example:"192.0.2.7"`
+	LastUsedBy   string    `json:"last_used_by,omitempty" doc:"What the caller said then that it is: its User-Agent" example:"billing/2.1"`
 }
 
 // A ClientKey is one of the public keys of a client.

@@ -115,9 +115,9 @@ func newClientKeyList(as *operatorFlag) *cobra.Command {
 		}
 		rows := [][]string{}
 		for _, key := range client.Keys {
-			rows = append(rows, []string{key.ID, key.Algorithm, moment(key.Created), ends(key.Expires), when(key.LastUsed), key.LastUsedFrom})
+			rows = append(rows, []string{key.ID, key.Algorithm, moment(key.Created), ends(key.Expires), when(key.LastUsed), orDash(key.LastUsedFrom), orDash(key.LastUsedBy)})
 		}
-		return writeList(out, *asJSON, client.Keys, []string{"KEY ID", "ALGORITHM", "ADDED", "EXPIRES", "LAST USED", "FROM"}, rows)
+		return writeList(out, *asJSON, client.Keys, []string{"KEY ID", "ALGORITHM", "ADDED", "EXPIRES", "LAST USED", "FROM", "BY"}, rows)
 	})
 	return cmd
 }

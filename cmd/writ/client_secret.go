@@ -182,10 +182,10 @@ func newClientSecretList(as *operatorFlag) *cobra.Command {
 		rows := [][]string{}
 		for _, s := range client.Secrets {
 			rows = append(rows, []string{
-				s.ID, orDash(s.Name), moment(s.Created), ends(s.NotBefore), ends(s.Expires), when(s.LastUsed), orDash(s.LastUsedFrom),
+				s.ID, orDash(s.Name), moment(s.Created), ends(s.NotBefore), ends(s.Expires), when(s.LastUsed), orDash(s.LastUsedFrom), orDash(s.LastUsedBy),
 			})
 		}
-		heading := []string{"SECRET ID", "NAME", "MADE", "NOT BEFORE", "EXPIRES", "LAST USED", "FROM"}
+		heading := []string{"SECRET ID", "NAME", "MADE", "NOT BEFORE", "EXPIRES", "LAST USED", "FROM", "BY"}
 		return writeList(out, *asJSON, client.Secrets, heading, rows)
 	})
 	return cmd

@@ -135,5 +135,8 @@ func lastUse(use admin.LastUse) string {
 	if use.LastUsedFrom != "" {
 		text += " from " + use.LastUsedFrom
 	}
+	if use.LastUsedBy != "" {
+		text += " by " + use.LastUsedBy
+	}
 	return text
 }

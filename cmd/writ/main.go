@@ -87,7 +87,11 @@ Exit codes: 0 done, 1 failed, 2 put wrongly; of writ plan --exit-code, 3 somethi
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		text, _, _ := strings.Cut(err.Error(), ": strconv.") // which would say it again, in Go's words
-		return advise(usageError{errors.New(text)}, "see: "+cmd.CommandPath()+" --help")
+		advice := "see: " + cmd.CommandPath() + " --help"
+		if strings.HasPrefix(text, "unknown shorthand flag") { // the ID of a key may begin so
+			advice += "\nan argument that begins with - stands behind --"
+		}
+		return advise(usageError{errors.New(text)}, advice)
 	})
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is ours
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)

@@ -22,6 +22,7 @@ type Request struct {
 	// URL is this endpoint as callers know it: what a DPoP proof must name in "htu".
 	URL       string
 	Remote    string // address of the caller, for the journal and the throttle
+	Agent     string // what the caller says that it is (User-Agent), for the operator who looks for it
 	ID        string // request ID, for the journal
 	Malformed error  // why the form could not be read, if so: it is refused with that, and in the journal as any other
 

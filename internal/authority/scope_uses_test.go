@@ -159,7 +159,7 @@ func TestUsedScopesAreBounded(t *testing.T) {
 	if got := known.noted.load(); len(got) != 0 {
 		t.Errorf("got %v: what there was no room for counts as noted", got)
 	}
-	a.uses.note("known", "1", "")
+	a.uses.note("known", "1", "", "")
 	if _, waits := a.uses.waiting[credentialOf{"known", "1"}]; !waits {
 		t.Error("there was no room for a credential")
 	}

@@ -2,11 +2,13 @@ package authority
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
 )
 
 // noteInterval is how coarse uses are: of each credential, no more than one is noted in it.
@@ -31,7 +33,7 @@ func newUses(now func() time.Time) *uses {
 	return &uses{now: now, recent: map[credentialOf]time.Time{}, waiting: map[credentialOf]store.Use{}}
 }
 
-func (u *uses) note(clientID, credential, remote string) {
+func (u *uses) note(clientID, credential, remote, agent string) {
 	now, key := u.now(), credentialOf{clientID, credential}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -47,7 +49,7 @@ func (u *uses) note(clientID, credential, remote string) {
 	}
 	u.recent[key] = now
 	if _, waits := u.waiting[key]; waits || len(u.waiting) < maxNoted {
-		u.waiting[key] = store.Use{ClientID: clientID, Credential: credential, Last: now.UTC(), Remote: addressOf(remote)}
+		u.waiting[key] = store.Use{ClientID: clientID, Credential: credential, Last: now.UTC(), Remote: addressOf(remote), Agent: agentOf(agent)}
 	}
 }
 
@@ -58,6 +60,17 @@ func addressOf(remote string) string {
 	}
 	return strings.Clone(remote)
 }
+
+// agentOf returns what a caller says that it is as one short line of text, and not as a part of the request; nothing of one
+// that seems to hold a secret.
+func agentOf(agent string) string {
+	if slices.ContainsFunc(secretPrefixes, func(prefix string) bool { return strings.Contains(agent, prefix) }) {
+		return ""
+	}
+	return strings.Clone(oauth.SafeText(agent[:min(len(agent), maxAgentBytes)]))
+}
+
+const maxAgentBytes = 100
 
 // TakeUses returns the uses of credentials that were noted since it was called last, at most one for each. They are to be
 // kept with store.NoteUses; what is not kept is lost.

@@ -3,6 +3,7 @@ package authority
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,32 +31,44 @@ func TestUses(t *testing.T) {
 	t.Run("one a minute for each credential, and each once", func(t *testing.T) {
 		u := newUses(clock)
 		now = start
-		u.note("a", "1", "192.0.2.1:443")
-		u.note("a", "2", "[2001:db8::1]:443")
-		u.note("b", "1", "a socket")
+		u.note("a", "1", "192.0.2.1:443", "")
+		u.note("a", "2", "[2001:db8::1]:443", "")
+		u.note("b", "1", "a socket", "")
 		want(t, u, "a 1 0s 192.0.2.1", "a 2 0s 2001:db8::1", "b 1 0s a socket")
 		now = start.Add(59 * time.Second)
-		u.note("a", "1", "")
+		u.note("a", "1", "", "")
 		want(t, u)
 		now = start.Add(time.Minute)
-		u.note("a", "1", "")
+		u.note("a", "1", "", "")
 		now = start.Add(2 * time.Minute)
-		u.note("a", "1", "")
+		u.note("a", "1", "", "")
 		want(t, u, "a 1 2m0s ")
+	})
+	t.Run("what the caller says that it is stands there in one short line, without a secret", func(t *testing.T) {
+		for said, kept := range map[string]string{
+			"billing/2.1": "billing/2.1", "": "", "a\nb\x1b[31m\u2028": "a?b?[31m???", strings.Repeat("a", 300): strings.Repeat("a", 100),
+			"curl -u billing:writ_cs_5ef1JUD": "",
+		} {
+			u := newUses(clock)
+			u.note("a", "1", "", said)
+			if got := (&Authority{uses: u}).TakeUses(); len(got) != 1 || !strings.HasPrefix(got[0].Agent, strings.TrimRight(kept, "?")) || len(got[0].Agent) > 100 || strings.ContainsAny(got[0].Agent, "\n\x1b") || kept == "" && got[0].Agent != "" {
+				t.Errorf("%q: got %+v, want %q", said, got, kept)
+			}
+		}
 	})
 	t.Run("a clock that was set back stops nothing", func(t *testing.T) {
 		u := newUses(clock)
 		now = start
-		u.note("a", "1", "")
+		u.note("a", "1", "", "")
 		now = start.Add(-time.Hour)
-		u.note("a", "1", "")
+		u.note("a", "1", "", "")
 		want(t, u, "a 1 -1h0m0s ")
 	})
 	t.Run("memory is bounded, whether or not anybody takes them", func(t *testing.T) {
 		u := newUses(clock)
 		now = start
 		for i := range 2 * maxNoted {
-			u.note(fmt.Sprint(i), "1", "")
+			u.note(fmt.Sprint(i), "1", "", "")
 		}
 		if known := len(u.recent) + len(u.older); known > maxNoted || len(u.waiting) != maxNoted {
 			t.Errorf("%d are known and %d wait, want at most %d", known, len(u.waiting), maxNoted)
@@ -70,7 +83,7 @@ func TestUses(t *testing.T) {
 		for i := range 8 {
 			group.Go(func() {
 				for j := range 200 {
-					u.note(fmt.Sprint(j), "1", fmt.Sprint(i))
+					u.note(fmt.Sprint(j), "1", fmt.Sprint(i), "")
 					some := (&Authority{uses: u}).TakeUses()
 					mu.Lock()
 					taken = append(taken, some...)

@@ -144,7 +144,7 @@ func (e *endpoints) request(w http.ResponseWriter, r *http.Request, path string)
 	form, err := parseForm(w, r)
 	request := &authority.Request{
 		Form: form, Authorization: r.Header["Authorization"], DPoP: r.Header["Dpop"],
-		URL: e.options.Base + path, Remote: r.RemoteAddr, Malformed: err,
+		URL: e.options.Base + path, Remote: r.RemoteAddr, Agent: r.UserAgent(), Malformed: err,
 	}
 	if e.options.RequestID != nil {
 		request.ID = e.options.RequestID(r)

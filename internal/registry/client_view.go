@@ -146,11 +146,11 @@ func clientView(record store.Client, uses []store.Use) Client {
 	}
 	for _, use := range uses {
 		if use.Last.After(client.LastUsed) {
-			client.LastUse = LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}
+			client.LastUse = lastUseOf(use)
 		}
 		remote := record.JWKSURI != "" && strings.HasPrefix(use.Credential, "kid:")
 		if remote || record.CertificateRule != "" && use.Credential == "certificate" {
-			client.Uses = append(client.Uses, KeyUse{Credential: use.Credential, LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}})
+			client.Uses = append(client.Uses, KeyUse{Credential: use.Credential, LastUse: lastUseOf(use)})
 		}
 	}
 	return client
@@ -192,5 +192,9 @@ func lastUse(uses []store.Use, id string, created time.Time) LastUse {
 	if at < 0 || uses[at].Last.Before(created) {
 		return LastUse{}
 	}
-	return LastUse{LastUsed: uses[at].Last, LastUsedFrom: uses[at].Remote}
+	return lastUseOf(uses[at])
+}
+
+func lastUseOf(use store.Use) LastUse {
+	return LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote, LastUsedBy: use.Agent}
 }

@@ -32,7 +32,7 @@ func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]Declared
 	for _, use := range uses {
 		if text := fate(c, use.Credential); text != "" {
 			found = append(found, DeclaredImpact{
-				Client: c.was.Name, Text: nameOf(c.was, use.Credential) + " " + text, LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote},
+				Client: c.was.Name, Text: nameOf(c.was, use.Credential) + " " + text, LastUse: lastUseOf(use),
 			})
 		}
 	}
@@ -87,7 +87,7 @@ func (d *draft) lateUses(id string) []store.Use {
 
 func newest(uses []store.Use) LastUse {
 	use := slices.MaxFunc(uses, func(a, b store.Use) int { return a.Last.Compare(b.Last) })
-	return LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}
+	return lastUseOf(use)
 }
 
 // leftOut names the addresses that a client was used from, and could be used from no more.
@@ -99,7 +99,7 @@ func leftOut(c change, uses []store.Use) []DeclaredImpact {
 			continue
 		}
 		seen[use.Remote] = true
-		found = append(found, DeclaredImpact{Client: c.was.Name, Text: "is refused from " + use.Remote + ", which is not in its networks", LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote}})
+		found = append(found, DeclaredImpact{Client: c.was.Name, Text: "is refused from " + use.Remote + ", which is not in its networks", LastUse: lastUseOf(use)})
 	}
 	return found
 }

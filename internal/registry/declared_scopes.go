@@ -54,7 +54,7 @@ func lostScopes(name string, uses []store.Use, was, is rights) []DeclaredImpact 
 			text = "does not get " + scope + " of " + resource + " any more unless it asks for it"
 		}
 		lost = append(lost, DeclaredImpact{
-			Client: name, Text: text, Resource: resource, Scope: scope, LastUse: LastUse{LastUsed: use.Last, LastUsedFrom: use.Remote},
+			Client: name, Text: text, Resource: resource, Scope: scope, LastUse: lastUseOf(use),
 		})
 	}
 	slices.SortStableFunc(lost, func(a, b DeclaredImpact) int { return b.LastUsed.Compare(a.LastUsed) })

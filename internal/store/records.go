@@ -99,6 +99,7 @@ type Use struct {
 	Credential string // ID of a Secret or ClientKey; what else proved who the client is has a word of its own; or ScopeUse
 	Last       time.Time
 	Remote     string
+	Agent      string // what the caller said that it is
 }
 
 // ScopeUse is the Credential of the Use of a scope of a resource.

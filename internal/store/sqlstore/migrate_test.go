@@ -18,16 +18,16 @@ import (
 )
 
 // binary is the number of the newest migration of this binary.
-const binary = 6
+const binary = 7
 
 // expand is a step of a later version that this binary can live with; contract is one that it cannot.
 const (
 	expand = `-- +goose Up
 ALTER TABLE clients ADD COLUMN colour TEXT NOT NULL DEFAULT 'green';
-INSERT INTO writ_schema (version, readable_from) VALUES (7, 6);`
+INSERT INTO writ_schema (version, readable_from) VALUES (8, 6);`
 	contract = `-- +goose Up
 ALTER TABLE clients DROP COLUMN auth_method;
-INSERT INTO writ_schema (version, readable_from) VALUES (8, 8);`
+INSERT INTO writ_schema (version, readable_from) VALUES (9, 9);`
 )
 
 // newer returns the options of a later binary, which has more migrations.

@@ -45,8 +45,8 @@ const (
 	sweepUsed = `DELETE FROM used_ids WHERE id IN
 		(SELECT id FROM used_ids WHERE expires <> 0 AND expires < $1 LIMIT $2)`
 
-	noteUse = `INSERT INTO uses (client_id, credential, last, remote) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (client_id, credential) DO UPDATE SET last = excluded.last, remote = excluded.remote
+	noteUse = `INSERT INTO uses (client_id, credential, last, remote, agent) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (client_id, credential) DO UPDATE SET last = excluded.last, remote = excluded.remote, agent = excluded.agent
 		WHERE uses.last < excluded.last`
 	sweepOldUses = `DELETE FROM uses WHERE (client_id, credential) IN
 		(SELECT client_id, credential FROM uses WHERE last < $1 LIMIT $2)`
@@ -58,7 +58,7 @@ const (
 
 // readUses has the IDs of the clients as a list.
 func (d dialect) readUses() sqlText {
-	return "SELECT client_id, credential, last, remote FROM uses WHERE client_id IN (SELECT value FROM " + d.listed + ") ORDER BY client_id, credential"
+	return "SELECT client_id, credential, last, remote, agent FROM uses WHERE client_id IN (SELECT value FROM " + d.listed + ") ORDER BY client_id, credential"
 }
 
 // statements are those that run within a Store's life: reads of any connection, and writes.

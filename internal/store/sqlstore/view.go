@@ -89,7 +89,7 @@ func (v view) NoteUses(ctx context.Context, uses []store.Use) error {
 			if use.ClientID == "" || use.Credential == "" || !store.Valid(use) {
 				return store.ErrInvalid
 			}
-			if _, err := tx.exec(ctx, noteUse, use.ClientID, use.Credential, microseconds(use.Last), use.Remote); err != nil {
+			if _, err := tx.exec(ctx, noteUse, use.ClientID, use.Credential, microseconds(use.Last), use.Remote, use.Agent); err != nil {
 				return err
 			}
 		}
@@ -105,7 +105,7 @@ func (v view) Uses(ctx context.Context, clientIDs ...string) (uses []store.Use, 
 	clientIDs = slices.DeleteFunc(slices.Clone(clientIDs), func(id string) bool { return !store.Valid(id) }) // nobody's
 	err = v.query(ctx, v.store.database.readUses(), []any{texts(&clientIDs)}, func(scan func(...any) error) error {
 		var use store.Use
-		err := scan(text{&use.ClientID}, text{&use.Credential}, instant{&use.Last}, text{&use.Remote})
+		err := scan(text{&use.ClientID}, text{&use.Credential}, instant{&use.Last}, text{&use.Remote}, text{&use.Agent})
 		uses = append(uses, use)
 		return err
 	})

@@ -13,7 +13,7 @@ import (
 // nanoseconds, which a store does not keep.
 func use(credential string, after int, remote string) store.Use {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 999, time.FixedZone("somewhere", 3600)).Add(time.Duration(after) * time.Microsecond)
-	return store.Use{ClientID: "c", Credential: credential, Last: at, Remote: remote}
+	return store.Use{ClientID: "c", Credential: credential, Last: at, Remote: remote, Agent: "agent of " + remote}
 }
 
 func mustHaveUses(t testing.TB, s store.Store, clientID string, want ...store.Use) {
@@ -63,6 +63,7 @@ func testUsesWrong(t *testing.T, s store.Store) {
 		{ClientID: "c\x00", Credential: "a"},
 		{ClientID: "c", Credential: "\xff"},
 		{ClientID: "c", Credential: "a", Remote: "\x00"},
+		{ClientID: "c", Credential: "a", Agent: "\x00"},
 	} {
 		mustBe(t, s.NoteUses(t.Context(), []store.Use{use("good", 1, ""), wrong}), store.ErrInvalid)
 	}
