@@ -23,7 +23,7 @@ type operated struct {
 	first, page       time.Duration // of clients: the first page, and one in the middle
 	search            time.Duration // for one of them
 	plan              time.Duration // of declared clients, half of them as they are
-	pair                            // tokens, with the smallest registry first
+	some, all         pair          // tokens for a thousand of them and for all, with the smallest registry first
 	usual, memory     int64         // in memory, when a thousand of them have asked, and all
 }
 
@@ -72,19 +72,21 @@ func (b *bench) operate(ctx context.Context, database, dsn string, small *node) 
 		return err
 	}
 	b.say("%s: pages %v and %v, search %v, plan %v; tokens", database, o.first, o.page, o.search, o.plan)
-	if err := n.touch(ctx, min(usually, o.clients), b.busy); err != nil {
-		return err
+	for _, asking := range []struct {
+		clients int
+		tokens  *pair
+		memory  *int64
+	}{{min(usually, o.clients), &o.some, &o.usual}, {o.clients, &o.all, &o.memory}} {
+		if err := n.touch(ctx, asking.clients, b.busy); err != nil {
+			return err
+		}
+		*asking.tokens, err = b.compare(ctx, seededSide("small", small, b.clients[0]), seededSide(database, n, asking.clients), load{connections: b.busy})
+		if err != nil {
+			return err
+		}
+		*asking.memory = memory(n.pid(), "VmHWM")
+		fmt.Fprintf(b.progress, " %d asking: ratio %.2f, %d MB;", asking.clients, asking.tokens.ratio, *asking.memory>>20)
 	}
-	o.usual = memory(n.pid(), "VmRSS")
-	if err := n.touch(ctx, o.clients, b.busy); err != nil {
-		return err
-	}
-	o.pair, err = b.compare(ctx, seededSide("small", small, b.clients[0]), seededSide(database, n, o.clients), load{connections: b.busy})
-	if err != nil {
-		return err
-	}
-	o.memory = memory(n.pid(), "VmHWM")
-	fmt.Fprintf(b.progress, " ratio %.2f, %d MB", o.ratio, o.memory>>20)
 	b.operated = append(b.operated, o)
 	return nil
 }

@@ -210,9 +210,9 @@ func (b *bench) operatorTable() string {
 	if len(b.operated) == 0 {
 		return ""
 	}
-	t := table{head: []string{"database", "clients", "first page", "page in the middle", "search for one", "plan of", "plan takes", "tokens, to 10 clients", "memory, 1 000 asking", "memory, all asking"}}
+	t := table{head: []string{"database", "clients", "first page", "page in the middle", "search for one", "plan of", "plan takes", "tokens, 1 000 asking, to 10 clients", "all asking", "memory, 1 000 asking", "all asking"}}
 	for _, o := range b.operated {
-		t.add(o.database, thousands(o.clients), millis(o.first), millis(o.page), millis(o.search), thousands(o.declared)+" clients", millis(o.plan), ratio(o.ratio), megabytes(o.usual), megabytes(o.memory))
+		t.add(o.database, thousands(o.clients), millis(o.first), millis(o.page), millis(o.search), thousands(o.declared)+" clients", millis(o.plan), ratio(o.some.ratio), ratio(o.all.ratio), megabytes(o.usual), megabytes(o.memory))
 	}
 	return t.String()
 }
