@@ -42,31 +42,31 @@ func (b *bench) measureOperators(ctx context.Context) error {
 	if !b.wants("operators") {
 		return nil
 	}
-	small, err := b.startSeeded(ctx, "operators-small", "", b.clients[0], 0)
-	if err != nil {
+	if err := b.operate(ctx, "SQLite", func() (string, error) { return "", nil }); err != nil {
 		return err
 	}
-	defer small.stop()
-	if err := b.operate(ctx, "SQLite", "", small); err != nil {
-		return err
-	}
-	dsn, err := storetest.StartPostgreSQL()
+	err := b.operate(ctx, "PostgreSQL", func() (string, error) { return storetest.StartPostgreSQL() })
 	if errors.Is(err, exec.ErrNotFound) {
 		b.say("no PostgreSQL: apt-get install postgresql")
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return b.operate(ctx, "PostgreSQL", dsn, small)
+	return err
 }
 
-func (b *bench) operate(ctx context.Context, database, dsn string, small *node) error {
-	n, err := b.startSeeded(ctx, "operators-"+strings.ToLower(database), dsn, b.settings.operated, 0)
-	if err != nil {
-		return err
+// operate compares a large registry with the smallest, each in a database of its own of the same kind.
+func (b *bench) operate(ctx context.Context, database string, create func() (dsn string, err error)) error {
+	var nodes [2]*node
+	for i, clients := range []int{b.clients[0], b.settings.operated} {
+		dsn, err := create()
+		if err != nil {
+			return err
+		}
+		if nodes[i], err = b.startSeeded(ctx, fmt.Sprintf("operators-%s-%d", strings.ToLower(database), clients), dsn, clients, 0); err != nil {
+			return err
+		}
+		defer nodes[i].stop()
 	}
-	defer n.stop()
+	small, n := nodes[0], nodes[1]
 	o := operated{database: database, clients: b.settings.operated, declared: b.declared}
 	if err := b.askAdmin(ctx, n, &o); err != nil {
 		return err
@@ -80,6 +80,7 @@ func (b *bench) operate(ctx context.Context, database, dsn string, small *node) 
 		if err := n.touch(ctx, asking.clients, b.busy); err != nil {
 			return err
 		}
+		var err error
 		*asking.tokens, err = b.compare(ctx, seededSide("small", small, b.clients[0]), seededSide(database, n, asking.clients), load{connections: b.busy})
 		if err != nil {
 			return err
