@@ -206,7 +206,7 @@ func unavailable(cause error) error {
 	return &Unavailable{RetryAfter: time.Second, Cause: cause}
 }
 
-// describes events that are not a single word of OAuth.
+// The kinds of the events.
 const (
 	eventIssued     = "token.issued"
 	eventRepeated   = "token.repeated" // the same token as before, to the same client; see reuse.go

@@ -140,19 +140,22 @@ func (d *directory) refresh(ctx context.Context) (err error) {
 	return nil
 }
 
+// readPage is how many records are read at once; a page with fewer is the last one.
+const readPage = 500
+
 func readAll[T store.Record](ctx context.Context, table store.Table[T]) (map[string]T, error) {
 	all := map[string]T{}
 	for after := ""; ; {
-		page, err := table.List(ctx, after, 500)
+		page, err := table.List(ctx, after, readPage)
 		if err != nil {
 			return nil, fmt.Errorf("authority: %w", err)
-		}
-		if len(page) == 0 {
-			return all, nil
 		}
 		for _, record := range page {
 			all[record.Key()] = record
 			after = record.Key()
+		}
+		if len(page) < readPage {
+			return all, nil
 		}
 	}
 }

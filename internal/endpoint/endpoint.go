@@ -92,11 +92,14 @@ func New(a *authority.Authority, options Options) http.Handler {
 	if registers {
 		routes[base+registry.PathRegister] = route{post, e.register}
 	}
+	registrations := base + registry.PathRegister + "/"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		route, found := routes[r.URL.Path]
-		if id, of := strings.CutPrefix(r.URL.Path, base+registry.PathRegister+"/"); registers && of && id != "" && !strings.Contains(id, "/") {
-			route, found = e.registration(id), true
+		if !found && registers {
+			if id, of := strings.CutPrefix(r.URL.Path, registrations); of && id != "" && !strings.Contains(id, "/") {
+				route, found = e.registration(id), true
+			}
 		}
 		if !found || r.URL.EscapedPath() != r.URL.Path {
 			e.fail(w, r, &status{code: http.StatusNotFound, err: oauth.Errorf(oauth.InvalidRequest, "there is nothing here")})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -82,7 +83,7 @@ func (p *problems) claims(field string, raw stdjson.RawMessage) {
 		p.add(field, "has more than %d members", maxClaims)
 	}
 	var seen []string
-	for _, name := range sortedNames(members) {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
 		at := field + "." + oauth.SafeText(name)
 		switch same := slices.IndexFunc(seen, func(other string) bool { return oauth.SameClaim(other, name) }); {
 		case !validClaim(name):
@@ -110,15 +111,6 @@ func validClaim(name string) bool {
 	return name != "" && len(name) <= maxClaimName && !strings.ContainsFunc(name, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune(`"'\<>&`, r)
 	})
-}
-
-func sortedNames(members map[string]stdjson.RawMessage) []string {
-	var names []string
-	for name := range members {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 var errNull = errors.New("has a null, which says nothing: leave the member out")
