@@ -32,8 +32,8 @@ var imports = map[string]string{
 	"internal/endpoint": "internal/authority internal/registry oauth",
 	"internal/adminapi": "admin/wire internal/registry resource oauth",
 	"internal/server": "internal/adminapi internal/audit internal/authority internal/endpoint internal/jose internal/keyring " +
-		"internal/pop internal/registry internal/remotekeys internal/store internal/store/memstore internal/store/sqlstore oauth resource",
-	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/pop internal/registry " +
+		"internal/pop internal/registry internal/remotekeys internal/store internal/store/sqlstore oauth resource",
+	"authtest": "internal/audit internal/authority internal/endpoint internal/jose internal/keyring internal/pop " +
 		"internal/store internal/store/memstore oauth",
 	"cmd/writ":            "admin client resource internal/importer internal/server internal/jose oauth",
 	"bench":               "internal/jose internal/pop internal/store internal/store/sqlstore internal/store/storetest resource",

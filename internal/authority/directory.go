@@ -140,24 +140,16 @@ func (d *directory) refresh(ctx context.Context) (err error) {
 	return nil
 }
 
-// readPage is how many records are read at once; a page with fewer is the last one.
-const readPage = 500
-
 func readAll[T store.Record](ctx context.Context, table store.Table[T]) (map[string]T, error) {
 	all := map[string]T{}
-	for after := ""; ; {
-		page, err := table.List(ctx, after, readPage)
-		if err != nil {
-			return nil, fmt.Errorf("authority: %w", err)
-		}
-		for _, record := range page {
-			all[record.Key()] = record
-			after = record.Key()
-		}
-		if len(page) < readPage {
-			return all, nil
-		}
+	err := store.Each(ctx, table, func(record T) error {
+		all[record.Key()] = record
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("authority: %w", err)
 	}
+	return all, nil
 }
 
 // current returns the catalog if it is at most a second old, and reads it anew otherwise. If the store cannot be read,

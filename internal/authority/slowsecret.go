@@ -267,18 +267,12 @@ func (a *Authority) Census(ctx context.Context) error {
 		return nil
 	}
 	var need slowhash.Work
-	for after := ""; ; {
-		page, err := a.store.Clients().List(ctx, after, 500)
-		if err != nil {
-			return unavailable(err)
-		}
-		if len(page) == 0 {
-			break
-		}
-		for _, record := range page {
-			need = need.Or(workOf(record))
-		}
-		after = page[len(page)-1].ID
+	err = store.Each(ctx, a.store.Clients(), func(record store.Client) error {
+		need = need.Or(workOf(record))
+		return nil
+	})
+	if err != nil {
+		return unavailable(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

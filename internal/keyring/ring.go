@@ -412,14 +412,11 @@ func (s *state) published(now time.Time) []jose.Key {
 // readKeys returns all keys. There are few: a handful an algorithm.
 func readKeys(ctx context.Context, s store.Store) ([]store.SigningKey, error) {
 	var keys []store.SigningKey
-	for after := ""; ; {
-		page, err := s.Keys().List(ctx, after, 100)
-		if err != nil || len(page) == 0 {
-			return keys, err
-		}
-		keys = append(keys, page...)
-		after = page[len(page)-1].ID
-	}
+	err := store.Each(ctx, s.Keys(), func(key store.SigningKey) error {
+		keys = append(keys, key)
+		return nil
+	})
+	return keys, err
 }
 
 // keyIDEncoding writes key IDs in lower-case letters and digits, which every database sorts alike and people can type.

@@ -104,14 +104,14 @@ func (r *Registry) prepareDeclared(ctx context.Context, actor Actor, wish Declar
 // draft reads what is registered, and returns how it differs from what is declared.
 func (r *Registry) draft(ctx context.Context, s store.Store, actor Actor, wish Declaration) (*draft, error) {
 	current := known{map[string]store.Resource{}, map[string]store.Role{}}
-	err := each(ctx, s.Resources(), func(resource store.Resource) error {
+	err := store.Each(ctx, s.Resources(), func(resource store.Resource) error {
 		current.resources[resource.URI] = resource
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, s.Roles(), func(role store.Role) error {
+	err = store.Each(ctx, s.Roles(), func(role store.Role) error {
 		current.roles[role.Name] = role
 		return nil
 	})

@@ -19,7 +19,7 @@ const maxHolders = 1000
 // which anybody may have, or what is not in the file goes. All of 100 000 clients take seconds.
 func (d *draft) look(ctx context.Context, s store.Store) error {
 	if d.wish.Prune || len(d.changes) > 0 {
-		return each(ctx, s.Clients(), func(client store.Client) error {
+		return store.Each(ctx, s.Clients(), func(client store.Client) error {
 			d.see(client)
 			return nil
 		})

@@ -59,7 +59,7 @@ func TestDeclaredAsksLittle(t *testing.T) {
 		})
 	}
 	b.apply(wish)
-	err := each(ctx, b.store.Clients(), func(client store.Client) error {
+	err := store.Each(ctx, b.store.Clients(), func(client store.Client) error {
 		return b.store.NoteUses(ctx, []store.Use{{ClientID: client.ID, Credential: client.Secrets[0].ID, Last: noon, Remote: "192.0.2.7"}})
 	})
 	if err != nil {

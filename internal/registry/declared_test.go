@@ -121,9 +121,9 @@ func (b *bench) all() []any {
 	var records []any
 	ctx := b.t.Context()
 	err := errors.Join(
-		each(ctx, b.store.Resources(), func(r store.Resource) error { records = append(records, r); return nil }),
-		each(ctx, b.store.Roles(), func(r store.Role) error { records = append(records, r); return nil }),
-		each(ctx, b.store.Clients(), func(r store.Client) error { records = append(records, r); return nil }),
+		store.Each(ctx, b.store.Resources(), func(r store.Resource) error { records = append(records, r); return nil }),
+		store.Each(ctx, b.store.Roles(), func(r store.Role) error { records = append(records, r); return nil }),
+		store.Each(ctx, b.store.Clients(), func(r store.Client) error { records = append(records, r); return nil }),
 	)
 	if err != nil {
 		b.t.Fatal(err)

@@ -24,7 +24,7 @@ func (r *Registry) Expiring(ctx context.Context, within time.Duration, tell func
 	soon := func(expires time.Time) bool { return expires.After(now) && !expires.After(now.Add(within)) }
 	var ending []store.Client
 	var ids []string
-	err := each(ctx, r.store.Clients(), func(client store.Client) error {
+	err := store.Each(ctx, r.store.Clients(), func(client store.Client) error {
 		if !client.Suspended && len(expiringOf(client, soon)) > 0 {
 			ending, ids = append(ending, client), append(ids, client.ID)
 		}

@@ -56,7 +56,7 @@ type importing struct {
 
 func (i *importing) all(ctx context.Context, wanted Import) error {
 	i.items = []ImportItem{}
-	err := each(ctx, i.Clients(), func(client store.Client) error {
+	err := store.Each(ctx, i.Clients(), func(client store.Client) error {
 		i.taken[client.Name], i.taken[client.ID] = client.ID, client.ID
 		return nil
 	})

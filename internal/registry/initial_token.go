@@ -187,7 +187,7 @@ func (r *Registry) RevokeInitialToken(ctx context.Context, actor Actor, nameOrID
 // findInitialToken returns a token by ID or name. There are few.
 func findInitialToken(ctx context.Context, s store.Store, nameOrID string) (store.InitialToken, error) {
 	var found store.InitialToken
-	err := each(ctx, s.InitialTokens(), func(record store.InitialToken) error {
+	err := store.Each(ctx, s.InitialTokens(), func(record store.InitialToken) error {
 		if record.ID == nameOrID || found.ID == "" && record.Name == nameOrID {
 			found = record
 		}

@@ -42,7 +42,7 @@ const keepExpired = 30 * 24 * time.Hour
 // server, and returns how many clients it deleted.
 func (r *Registry) SweepRegistrations(ctx context.Context) (int, error) {
 	deleted := 0
-	err := each(ctx, r.store.Clients(), func(client store.Client) error {
+	err := store.Each(ctx, r.store.Clients(), func(client store.Client) error {
 		if !over(client, nil, r.moment()) { // if it was used, it goes later
 			return nil
 		}
@@ -55,7 +55,7 @@ func (r *Registry) SweepRegistrations(ctx context.Context) (int, error) {
 	if err != nil {
 		return deleted, wrap(err)
 	}
-	return deleted, wrap(each(ctx, r.store.InitialTokens(), func(token store.InitialToken) error {
+	return deleted, wrap(store.Each(ctx, r.store.InitialTokens(), func(token store.InitialToken) error {
 		if r.moment().Before(token.Expires.Add(keepExpired)) {
 			return nil
 		}

@@ -157,22 +157,3 @@ const (
 	DefaultLimit = 100
 	MaxLimit     = 500
 )
-
-// each calls visit for every record of a table.
-func each[T store.Record](ctx context.Context, table store.Table[T], visit func(T) error) error {
-	for after := ""; ; {
-		records, err := table.List(ctx, after, MaxLimit)
-		if err != nil {
-			return err
-		}
-		for _, record := range records {
-			if err := visit(record); err != nil {
-				return err
-			}
-			after = record.Key()
-		}
-		if len(records) < MaxLimit {
-			return nil
-		}
-	}
-}

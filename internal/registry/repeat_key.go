@@ -30,7 +30,7 @@ func (o once) rotated(ctx context.Context, tx store.Store, id string, now time.T
 // others, so there is always an error, errFound when it was found, with which the transaction comes to nothing.
 func (o once) rotatedBefore(ctx context.Context, tx store.Store, now time.Time) (store.SigningKey, error) {
 	var made store.SigningKey
-	err := each(ctx, tx.Keys(), func(key store.SigningKey) error {
+	err := store.Each(ctx, tx.Keys(), func(key store.SigningKey) error {
 		err := tx.UseOnce(ctx, o.keyMark(key.ID), now.Add(repeatable))
 		if errors.Is(err, store.ErrExists) {
 			made, err = key, errFound

@@ -126,7 +126,7 @@ func (r *Registry) DeleteResource(ctx context.Context, actor Actor, uri string) 
 
 func unusedResource(ctx context.Context, s store.Store, uri string) error {
 	names := func(grant store.Grant) bool { return grant.Resource == uri }
-	err := each(ctx, s.Roles(), func(role store.Role) error {
+	err := store.Each(ctx, s.Roles(), func(role store.Role) error {
 		if slices.ContainsFunc(role.Grants, names) {
 			return conflict("the role %s names the resource", role.Name)
 		}
@@ -135,7 +135,7 @@ func unusedResource(ctx context.Context, s store.Store, uri string) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, s.Clients(), func(client store.Client) error {
+	return store.Each(ctx, s.Clients(), func(client store.Client) error {
 		if slices.ContainsFunc(client.Grants, names) || slices.Contains(client.ResourceServerFor, uri) {
 			return conflict("the client %s names the resource", client.Name)
 		}

@@ -34,7 +34,7 @@ func (r *Registry) RevokeResourceTokens(ctx context.Context, actor Actor, uri st
 func (r *Registry) RevokeAllTokens(ctx context.Context, actor Actor, before time.Time) error {
 	return r.change(ctx, actor, ResourcesWrite, func(tx transaction) (store.Event, error) {
 		var last store.Event
-		err := each(ctx, tx.Resources(), func(record store.Resource) error {
+		err := store.Each(ctx, tx.Resources(), func(record store.Resource) error {
 			event, err := revokeFor(ctx, tx, record, before)
 			if event.Action != "" {
 				last = event

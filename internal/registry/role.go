@@ -104,7 +104,7 @@ func (r *Registry) DeleteRole(ctx context.Context, actor Actor, name string) err
 		if _, err := r.ownRole(ctx, tx, name); err != nil {
 			return store.Event{}, err
 		}
-		err := each(ctx, tx.Clients(), func(client store.Client) error {
+		err := store.Each(ctx, tx.Clients(), func(client store.Client) error {
 			if slices.Contains(client.Roles, name) {
 				return conflict("the client %s has the role", client.Name)
 			}

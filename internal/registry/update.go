@@ -85,7 +85,7 @@ func scopesFree(ctx context.Context, s store.Store, uri string, lost oauth.Scope
 	has := func(grant store.Grant) bool {
 		return grant.Resource == uri && slices.ContainsFunc(grant.Scopes, lost.Has)
 	}
-	err := each(ctx, s.Roles(), func(role store.Role) error {
+	err := store.Each(ctx, s.Roles(), func(role store.Role) error {
 		if slices.ContainsFunc(role.Grants, has) {
 			holders = append(holders, "the role "+role.Name)
 		}

@@ -94,20 +94,14 @@ func (c Config) findings(ctx context.Context, records store.Store, now time.Time
 
 // each calls f for every record of a table.
 func each[T store.Record](ctx context.Context, table store.Table[T], f func(T)) error {
-	const page = 500
-	for after := ""; ; {
-		records, err := table.List(ctx, after, page)
-		if err != nil {
-			return fmt.Errorf("server: profile: %w", err)
-		}
-		for _, record := range records {
-			f(record)
-			after = record.Key()
-		}
-		if len(records) < page {
-			return nil
-		}
+	err := store.Each(ctx, table, func(record T) error {
+		f(record)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("server: profile: %w", err)
 	}
+	return nil
 }
 
 // A verdict gathers why a client does not pass, and what changes that.

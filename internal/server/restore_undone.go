@@ -39,19 +39,11 @@ func undone(ctx context.Context, now, then store.Store, at time.Time) ([]string,
 // all reads a table.
 func all[T store.Record](ctx context.Context, table store.Table[T]) (map[string]T, error) {
 	found := map[string]T{}
-	for after := ""; ; {
-		page, err := table.List(ctx, after, 500)
-		if err != nil {
-			return nil, err
-		}
-		for _, record := range page {
-			after = record.Key()
-			found[after] = record
-		}
-		if len(page) < 500 {
-			return found, nil
-		}
-	}
+	err := store.Each(ctx, table, func(record T) error {
+		found[record.Key()] = record
+		return nil
+	})
+	return found, err
 }
 
 func differences[T store.Record](ctx context.Context, now, then store.Table[T], kind string, name func(T) string, changed func(is, was T) []string) (lines []string, err error) {

@@ -129,15 +129,15 @@ func (t trail) verifyHistory(ctx context.Context, report *adminapi.AuditReport, 
 
 // kept returns the checkpoints in the database.
 func (t trail) kept(ctx context.Context) (all []store.Checkpoint, err error) {
-	for after := ""; t.store != nil; {
-		page, err := t.store.Checkpoints().List(ctx, after, 500)
-		if err != nil {
-			return nil, fmt.Errorf("server: audit: %w", err)
-		}
-		if all = append(all, page...); len(page) < 500 {
-			break
-		}
-		after = page[len(page)-1].Journal
+	if t.store == nil {
+		return nil, nil
+	}
+	err = store.Each(ctx, t.store.Checkpoints(), func(checkpoint store.Checkpoint) error {
+		all = append(all, checkpoint)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("server: audit: %w", err)
 	}
 	return all, nil
 }
