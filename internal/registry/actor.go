@@ -135,6 +135,12 @@ func (r *Registry) adminScopesOf(ctx context.Context, s store.Store, client stor
 
 // grantedTo returns the admin scopes that a client has, by its grants and by its roles.
 func (r *Registry) grantedTo(ctx context.Context, s store.Store, client store.Client) (oauth.Scope, error) {
+	grants, err := grantsOf(ctx, s, client)
+	return r.adminScopesIn(grants), err
+}
+
+// grantsOf returns what a client is granted, by itself and by its roles. A role that is gone grants nothing.
+func grantsOf(ctx context.Context, s store.Store, client store.Client) ([]store.Grant, error) {
 	grants := slices.Clone(client.Grants)
 	for _, name := range client.Roles {
 		role, err := s.Roles().Get(ctx, name)
@@ -143,7 +149,7 @@ func (r *Registry) grantedTo(ctx context.Context, s store.Store, client store.Cl
 		}
 		grants = append(grants, role.Grants...)
 	}
-	return r.adminScopesIn(grants), nil
+	return grants, nil
 }
 
 func (r *Registry) adminScopesIn(grants []store.Grant) oauth.Scope {

@@ -32,13 +32,9 @@ func limitFor(ctx context.Context, s store.Store, client store.Client, wanted Li
 
 // scopesOf returns the scopes that a client has by its grants and by its roles, whatever the resource.
 func scopesOf(ctx context.Context, s store.Store, client store.Client) (oauth.Scope, error) {
-	grants := slices.Clone(client.Grants)
-	for _, name := range client.Roles {
-		role, err := s.Roles().Get(ctx, name)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
-		grants = append(grants, role.Grants...)
+	grants, err := grantsOf(ctx, s, client)
+	if err != nil {
+		return nil, err
 	}
 	var scopes oauth.Scope
 	for _, grant := range grants {
