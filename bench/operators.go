@@ -56,6 +56,13 @@ func (b *bench) measureOperators(ctx context.Context) error {
 // operate compares a large registry with the smallest, each in a database of its own of the same kind.
 func (b *bench) operate(ctx context.Context, database string, create func() (dsn string, err error)) error {
 	var nodes [2]*node
+	defer func() {
+		for _, n := range nodes {
+			if n != nil {
+				n.stop()
+			}
+		}
+	}()
 	for i, clients := range []int{b.clients[0], b.settings.operated} {
 		dsn, err := create()
 		if err != nil {
@@ -64,7 +71,6 @@ func (b *bench) operate(ctx context.Context, database string, create func() (dsn
 		if nodes[i], err = b.startSeeded(ctx, fmt.Sprintf("operators-%s-%d", strings.ToLower(database), clients), dsn, clients, 0); err != nil {
 			return err
 		}
-		defer nodes[i].stop()
 	}
 	small, n := nodes[0], nodes[1]
 	o := operated{database: database, clients: b.settings.operated, declared: b.declared}
