@@ -51,6 +51,8 @@ func readSettings(args []string) (settings, error) {
 	out := flags.String("out", "bin/bench", "`DIR` for the table, the chart and the binaries")
 	document := flags.String("document", "", "rewrite the marked blocks of this `FILE`, and the chart beside it")
 	source := flags.String("source", ".", "`DIR` of Writ's source")
+	rounds := flags.Int("rounds", 0, "how often both sides are measured in turn; 0: as often as the run has it")
+	connections := flags.Int("connections", 0, "only rows at this number of connections; 0: at all of them")
 	issued := flags.Int("issued", 0, "how many tokens to issue for the row that says what they leave behind")
 	var peer peer
 	flags.StringVar(&peer.url, "peer-url", os.Getenv("PEER_URL"), "`URL` of another token endpoint to measure")
@@ -66,6 +68,12 @@ func readSettings(args []string) (settings, error) {
 	}
 	if *issued > 0 {
 		s.issued = *issued
+	}
+	if *rounds > 0 {
+		s.rounds = *rounds
+	}
+	if *connections > 0 {
+		s.connections, s.busy = []int{*connections}, *connections
 	}
 	peer.secret = os.Getenv("PEER_CLIENT_SECRET")
 	s.only, s.document, s.peer, s.progress = *only, *document, peer, os.Stderr
