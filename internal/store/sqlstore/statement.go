@@ -45,9 +45,6 @@ const (
 	sweepUsed = `DELETE FROM used_ids WHERE id IN
 		(SELECT id FROM used_ids WHERE expires <> 0 AND expires < $1 LIMIT $2)`
 
-	noteUse = `INSERT INTO uses (client_id, credential, last, remote, agent) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (client_id, credential) DO UPDATE SET last = excluded.last, remote = excluded.remote, agent = excluded.agent
-		WHERE uses.last < excluded.last`
 	sweepOldUses = `DELETE FROM uses WHERE (client_id, credential) IN
 		(SELECT client_id, credential FROM uses WHERE last < $1 LIMIT $2)`
 	sweepUses = `DELETE FROM uses WHERE client_id IN
@@ -56,11 +53,6 @@ const (
 	readSchema = `SELECT coalesce(max(version), 0), coalesce(max(readable_from), 0) FROM writ_schema`
 )
 
-// readUses has the IDs of the clients as a list.
-func (d dialect) readUses() sqlText {
-	return "SELECT client_id, credential, last, remote, agent FROM uses WHERE client_id IN (SELECT value FROM " + d.listed + ") ORDER BY client_id, credential"
-}
-
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func (d *database) statements() (reads, writes []sqlText) {
 	d.searches = searches(d.dialect)
@@ -68,7 +60,7 @@ func (d *database) statements() (reads, writes []sqlText) {
 	for _, text := range d.searches {
 		reads = append(reads, text)
 	}
-	writes = []sqlText{d.useOnce(), growCounter, appendEvent, noteUse, sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
+	writes = []sqlText{d.useOnce(), growCounter, appendEvent, d.noteUses(), sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
 		signingKeys.statements, revocations.statements, checkpoints.statements, initialTokens.statements} {
 		reads = append(reads, t.get, t.exists, t.list)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -81,38 +80,6 @@ func (v view) Events(ctx context.Context, after int64, limit int) (events []stor
 		return nil, fmt.Errorf("sqlstore: events: %w", err)
 	}
 	return events, nil
-}
-
-func (v view) NoteUses(ctx context.Context, uses []store.Use) error {
-	err := v.change(ctx, func(tx view) error {
-		for _, use := range uses {
-			if use.ClientID == "" || use.Credential == "" || !store.Valid(use) {
-				return store.ErrInvalid
-			}
-			if _, err := tx.exec(ctx, noteUse, use.ClientID, use.Credential, microseconds(use.Last), use.Remote, use.Agent); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("sqlstore: note uses: %w", err)
-	}
-	return nil
-}
-
-func (v view) Uses(ctx context.Context, clientIDs ...string) (uses []store.Use, err error) {
-	clientIDs = slices.DeleteFunc(slices.Clone(clientIDs), func(id string) bool { return !store.Valid(id) }) // nobody's
-	err = v.query(ctx, v.store.database.readUses(), []any{texts(&clientIDs)}, func(scan func(...any) error) error {
-		var use store.Use
-		err := scan(text{&use.ClientID}, text{&use.Credential}, instant{&use.Last}, text{&use.Remote}, text{&use.Agent})
-		uses = append(uses, use)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: uses: %w", err)
-	}
-	return uses, nil
 }
 
 func (v view) Generation(ctx context.Context) (int64, error) {

@@ -50,6 +50,9 @@ func testUses(t *testing.T, s store.Store) {
 	if none, err := s.Uses(ctx); err != nil || len(none) != 0 {
 		t.Errorf("Uses of no clients: got %+v, %v, want none", none, err)
 	}
+	strange := store.Use{ClientID: "quoted", Credential: "\"\\u0000' \u2028\t%", Last: use("", 1, "").Last, Remote: "{\"last\":9}", Agent: "a\\\"b\n"}
+	must(t, s.NoteUses(ctx, []store.Use{strange}))
+	mustHaveUses(t, s, "quoted", strange)
 	mustHaveUses(t, s, "C")
 	mustHaveUses(t, s, "")
 	mustHaveUses(t, s, "\x00")
