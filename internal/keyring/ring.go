@@ -139,26 +139,18 @@ func (r *Ring) Rotate(ctx context.Context, algorithm string, immediately bool) (
 // key set is fetched again. If it was the one that signed, a new key takes over in the same step, and not one that was
 // retired before: it may have been retired for a reason.
 func (r *Ring) Revoke(ctx context.Context, id string) error {
-	return r.apply(ctx, func(now time.Time, keys []store.SigningKey) ([]change, error) {
-		i := slices.IndexFunc(keys, func(key store.SigningKey) bool { return key.ID == id })
-		if i < 0 {
-			return nil, ErrNoKey
-		}
-		if !keys[i].Revoked.IsZero() {
-			return nil, nil
-		}
-		signing, _ := signerAt(now, keys, keys[i].Algorithm)
-		keys[i].Revoked = now
-		changes := []change{{put: &keys[i]}}
-		if signing.ID == id {
-			next := heir(now, now, keys[i].Algorithm, keys, r.policy)
-			// As if it had always been there: to a node whose clock is behind, a key that begins now has not begun, and an
-			// older one would sign once more.
-			next.SignFrom = signing.SignFrom
-			changes = append(changes, change{create: next})
-		}
-		return changes, nil
+	revocation, err := r.NewRevocation(id)
+	if err != nil {
+		return err
+	}
+	err = r.store.Update(ctx, func(tx store.Store) error {
+		_, _, err := revocation.Write(ctx, tx)
+		return err
 	})
+	if err != nil {
+		return fmt.Errorf("keyring: %w", err)
+	}
+	return r.reload(ctx)
 }
 
 // Tick takes over what other nodes have changed, and applies the schedule. It is cheap when there is nothing to do.
@@ -304,13 +296,25 @@ func (r *Ring) Open(sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// apply decides and writes in one transaction, then reads back.
+// apply decides, writes and puts down in the history what nobody has asked for, in one transaction, then reads back.
 func (r *Ring) apply(ctx context.Context, decide decision) error {
 	work, err := r.prepare(decide)
 	if err != nil {
 		return err
 	}
-	if err := r.store.Update(ctx, func(tx store.Store) error { return work.write(ctx, tx) }); err != nil {
+	err = r.store.Update(ctx, func(tx store.Store) error {
+		changes, err := work.write(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if err := tx.Append(ctx, c.event(work.now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("keyring: %w", err)
 	}
 	return r.reload(ctx)

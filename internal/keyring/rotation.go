@@ -34,22 +34,22 @@ func (r *Ring) prepare(decide decision) (prepared, error) {
 	return p, nil
 }
 
-// write decides by what the transaction finds, and writes.
-func (p prepared) write(ctx context.Context, tx store.Store) error {
+// write decides by what the transaction finds, and writes. It returns what it wrote.
+func (p prepared) write(ctx context.Context, tx store.Store) ([]change, error) {
 	keys, err := readKeys(ctx, tx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	changes, err := p.decide(p.now, keys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range changes {
 		if err := p.ring.write(ctx, tx, c, p.spare); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return changes, nil
 }
 
 // A Rotation is what Rotate does, for whoever writes something else in the same transaction. It is for one of them.
@@ -85,12 +85,60 @@ func (r *Ring) NewRotation(algorithm string, immediately bool) (*Rotation, error
 	return &rotation, err
 }
 
-// Write writes the new key in a transaction, and returns it without its private half. The ring knows it from the next Tick on, which should follow the transaction.
+// Write writes the new key in a transaction, and returns it without its private half. The ring knows it from the next Tick on,
+// which should follow the transaction.
 func (n *Rotation) Write(ctx context.Context, tx store.Store) (store.SigningKey, error) {
-	if err := n.write(ctx, tx); err != nil {
+	if _, err := n.write(ctx, tx); err != nil {
 		return store.SigningKey{}, err
 	}
 	made := *n.made
 	made.Sealed = nil
 	return made, nil
+}
+
+// A Revocation is what Revoke does, for whoever writes something else in the same transaction. It is for one of them.
+type Revocation struct {
+	prepared
+	heir *store.SigningKey
+}
+
+// NewRevocation prepares the withdrawal of a key. Nothing has happened yet.
+func (r *Ring) NewRevocation(id string) (*Revocation, error) {
+	var revocation Revocation
+	var err error
+	revocation.prepared, err = r.prepare(func(now time.Time, keys []store.SigningKey) ([]change, error) {
+		revocation.heir = nil
+		i := slices.IndexFunc(keys, func(key store.SigningKey) bool { return key.ID == id })
+		if i < 0 {
+			return nil, ErrNoKey
+		}
+		if !keys[i].Revoked.IsZero() {
+			return nil, nil
+		}
+		signing, _ := signerAt(now, keys, keys[i].Algorithm)
+		keys[i].Revoked = now
+		changes := []change{{put: &keys[i]}}
+		if signing.ID == id {
+			revocation.heir = heir(now, now, keys[i].Algorithm, keys, r.policy)
+			// As if it had always been there: to a node whose clock is behind, a key that begins now has not begun, and an
+			// older one would sign once more.
+			revocation.heir.SignFrom = signing.SignFrom
+			changes = append(changes, change{create: revocation.heir})
+		}
+		return changes, nil
+	})
+	return &revocation, err
+}
+
+// Write withdraws the key in a transaction, and returns the ID of the one that takes over, "" if another one signs; changed is
+// false if it was withdrawn before. The ring knows of it from the next Tick on, which should follow the transaction.
+func (n *Revocation) Write(ctx context.Context, tx store.Store) (heir string, changed bool, err error) {
+	changes, err := n.write(ctx, tx)
+	if err != nil || len(changes) == 0 {
+		return "", false, err
+	}
+	if n.heir != nil {
+		heir = n.heir.ID
+	}
+	return heir, true, nil
 }

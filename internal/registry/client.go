@@ -207,20 +207,20 @@ func deleteClient(ctx context.Context, tx store.Store, id string) error {
 func (r *Registry) Sweep(ctx context.Context) (int, error) {
 	swept := 0
 	err := store.Each(ctx, r.store.Clients(), func(client store.Client) error {
-		if !prune(&client, r.moment()) {
+		if !prune(&client, r.moment()).any() {
 			return nil
 		}
 		swept++
-		return r.change(ctx, System("sweep"), ClientsWrite, func(tx transaction) (store.Event, error) {
+		return r.change(ctx, System(sweeper), ClientsWrite, func(tx transaction) (store.Event, error) {
 			record, err := tx.Clients().Get(ctx, client.ID)
 			if errors.Is(err, store.ErrNotFound) {
 				return store.Event{}, nil // deleted meanwhile
 			}
-			if err != nil || !prune(&record, tx.now) {
+			gone := prune(&record, tx.now)
+			if err != nil || !gone.any() {
 				return store.Event{}, err
 			}
-			event := store.Event{Action: "client.swept", Object: record.ID, Detail: detail(settingsOf(record))}
-			return event, tx.Clients().Put(ctx, record)
+			return store.Event{}, errors.Join(tx.Clients().Put(ctx, record), gone.tell(ctx, tx, record.ID, tx.now))
 		})
 	})
 	return swept, wrap(err)
@@ -236,7 +236,7 @@ func (r *Registry) changeClient(ctx context.Context, actor Actor, nameOrID strin
 		if err != nil {
 			return store.Event{}, err
 		}
-		prune(&record, tx.now)
+		gone := prune(&record, tx.now)
 		etag := clientETag(record)
 		event, err := edit(tx, &record)
 		if err != nil {
@@ -247,7 +247,7 @@ func (r *Registry) changeClient(ctx context.Context, actor Actor, nameOrID strin
 				return store.Event{}, err
 			}
 			event.Object, record.Updated = record.ID, tx.now
-			if err := tx.Clients().Put(ctx, record); err != nil {
+			if err := errors.Join(tx.Clients().Put(ctx, record), gone.tell(ctx, tx, record.ID, tx.now)); err != nil {
 				return store.Event{}, err
 			}
 		}

@@ -111,20 +111,6 @@ func (p *problems) algorithm(record *store.Client, m oauth.ClientMetadata) {
 	}
 }
 
-// prune takes away what is over by now: the former method with what only it needs, secrets and keys. It reports whether
-// there was anything.
-func prune(record *store.Client, now time.Time) (pruned bool) {
-	former, secrets, keys := record.FormerMethod, len(record.Secrets), len(record.Keys)
-	over := func(expires time.Time) bool { return !expires.IsZero() && !expires.After(now) }
-	if record.FormerMethod != "" {
-		endFormer(record, usedBy(record), now)
-		dropUnused(record)
-	}
-	record.Secrets = slices.DeleteFunc(slices.Clone(record.Secrets), func(s store.Secret) bool { return over(s.Expires) })
-	record.Keys = slices.DeleteFunc(slices.Clone(record.Keys), func(k store.ClientKey) bool { return over(k.Expires) })
-	return former != record.FormerMethod || secrets != len(record.Secrets) || keys != len(record.Keys)
-}
-
 // dropUnused takes away what no method that is accepted needs. Secrets and keys by value stay: they may be there to prepare
 // a change.
 func dropUnused(record *store.Client) {

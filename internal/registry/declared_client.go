@@ -127,7 +127,7 @@ func (d *draft) createClient(field string, wish DeclaredClient) {
 
 func (d *draft) changeClient(field string, wish DeclaredClient, old store.Client) {
 	record := old
-	prune(&record, d.now)
+	gone := prune(&record, d.now)
 	was := clientFacts(record)
 	metadata := wish.ClientMetadata
 	metadata.TokenEndpointAuthMethod = cmp.Or(metadata.TokenEndpointAuthMethod, record.AuthMethod)
@@ -165,7 +165,9 @@ func (d *draft) changeClient(field string, wish DeclaredClient, old store.Client
 		DeclaredChange: DeclaredChange{Action: "change", Kind: "client", Name: record.Name, Fields: fields},
 		scope:          ClientsWrite, admin: admin, was: old, is: record,
 		event: store.Event{Action: action, Object: record.ID, Detail: declaredDetail(record)},
-		write: func(ctx context.Context, tx store.Store) error { return tx.Clients().Put(ctx, record) },
+		write: func(ctx context.Context, tx store.Store) error {
+			return errors.Join(tx.Clients().Put(ctx, record), gone.tell(ctx, tx, record.ID, d.now))
+		},
 	})
 }
 

@@ -89,24 +89,31 @@ func (r *Registry) rotate(ctx context.Context, actor Actor, algorithm string, im
 	return made, err
 }
 
-// RevokeKey withdraws a key at once: all tokens that it signed are dead.
-//
-// The ring writes by itself, so the event follows in a transaction of its own: an error may mean that the key was revoked
-// and the event is missing.
+// RevokeKey withdraws a key at once: all tokens that it signed are dead. Once more changes nothing.
 func (r *Registry) RevokeKey(ctx context.Context, actor Actor, id string) error {
 	if err := r.read(ctx, actor, KeysRotate); err != nil {
 		return err
 	}
-	err := r.ring.Revoke(ctx, id)
-	if errors.Is(err, keyring.ErrNoKey) {
-		return notFound("key", id)
-	}
+	revocation, err := r.ring.NewRevocation(id)
 	if err != nil {
 		return wrap(err)
 	}
-	return r.change(ctx, actor, KeysRotate, func(transaction) (store.Event, error) {
-		return store.Event{Action: "key.revoked", Object: id}, nil
+	err = r.change(ctx, actor, KeysRotate, func(tx transaction) (store.Event, error) {
+		heir, changed, err := revocation.Write(ctx, tx)
+		if errors.Is(err, keyring.ErrNoKey) {
+			err = notFound("key", id)
+		}
+		if err != nil || !changed {
+			return store.Event{}, err
+		}
+		return store.Event{Action: "key.revoked", Object: id, Detail: detail(struct {
+			Successor string `json:"successor,omitempty"`
+		}{heir})}, nil
 	})
+	if err != nil {
+		return err
+	}
+	return wrap(r.ring.Tick(ctx))
 }
 
 func (r *Registry) keyView(record store.SigningKey) Key {

@@ -59,7 +59,7 @@ func (r *Registry) SweepRegistrations(ctx context.Context) (int, error) {
 		if r.moment().Before(token.Expires.Add(keepExpired)) {
 			return nil
 		}
-		return r.change(ctx, System("sweep"), ClientsWrite, func(tx transaction) (store.Event, error) {
+		return r.change(ctx, System(sweeper), ClientsWrite, func(tx transaction) (store.Event, error) {
 			event := store.Event{Action: "initial_token.swept", Object: token.ID, Detail: detail(initialTokenView(token))}
 			err := tx.InitialTokens().Delete(ctx, token.ID)
 			if errors.Is(err, store.ErrNotFound) {
@@ -72,7 +72,7 @@ func (r *Registry) SweepRegistrations(ctx context.Context) (int, error) {
 
 // sweepRegistered deletes a client if it still is to go, and reports whether it did.
 func (r *Registry) sweepRegistered(ctx context.Context, id string) (gone bool, err error) {
-	err = r.change(ctx, System("sweep"), ClientsWrite, func(tx transaction) (store.Event, error) {
+	err = r.change(ctx, System(sweeper), ClientsWrite, func(tx transaction) (store.Event, error) {
 		gone = false
 		record, err := tx.Clients().Get(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {

@@ -41,7 +41,7 @@ func (r *Registry) UpdateRegistration(ctx context.Context, clientID string, visi
 		if record, err = r.hostOf(ctx, tx, clientID, visit); err != nil {
 			return store.Event{}, err
 		}
-		prune(&record, tx.now)
+		gone := prune(&record, tx.now)
 		if err := w.mayReplace(record); err != nil {
 			return store.Event{}, err
 		}
@@ -53,7 +53,7 @@ func (r *Registry) UpdateRegistration(ctx context.Context, clientID string, visi
 			return store.Event{}, asRefused(err)
 		}
 		event := store.Event{Action: "registration.updated", Object: record.ID, Detail: registrationDetail(record, "", visit)}
-		return event, tx.Clients().Put(ctx, record)
+		return event, errors.Join(tx.Clients().Put(ctx, record), gone.tell(ctx, tx, record.ID, tx.now))
 	})
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func (r *Registry) RotateOwnSecret(ctx context.Context, clientID, presented, req
 		if err != nil {
 			return store.Event{}, err
 		}
-		prune(&record, tx.now)
+		gone := prune(&record, tx.now)
 		if s.uses, err = tx.Uses(ctx, clientID); err != nil {
 			return store.Event{}, err
 		}
@@ -50,7 +50,7 @@ func (r *Registry) RotateOwnSecret(ctx context.Context, clientID, presented, req
 			Presented string `json:"presented"`
 			Replaced  string `json:"replaced,omitempty"`
 		}{made.SecretInfo, presented, s.replaced})}
-		return event, tx.Clients().Put(ctx, record)
+		return event, errors.Join(tx.Clients().Put(ctx, record), gone.tell(ctx, tx, clientID, tx.now))
 	})
 	if err != nil {
 		return NewSecret{}, err
