@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -78,7 +79,44 @@ func declaredOf(client Client) DeclaredClient {
 	sortGrants(m.Grants)
 	slices.Sort(m.Roles)
 	slices.Sort(m.ResourceServerFor)
-	return DeclaredClient{ClientMetadata: m, Suspended: client.Suspended}
+	declared := DeclaredClient{ClientMetadata: m, Suspended: client.Suspended}
+	var secrets, keys []Limit
+	bySecret := m.TokenEndpointAuthMethod == oauth.ClientSecretBasic || m.TokenEndpointAuthMethod == oauth.ClientSecretPost
+	for _, secret := range client.Secrets {
+		if bySecret && secret.Rotated.IsZero() {
+			secrets = append(secrets, secret.Limit)
+		}
+	}
+	if m.JWKS != nil {
+		for _, key := range client.Keys {
+			keys = append(keys, key.Limit)
+		}
+	}
+	declared.SecretLimit, declared.KeyLimit = commonLimit(secrets), commonLimit(keys)
+	return declared
+}
+
+// commonLimit returns the ceiling that all of some credentials have; nil if they have none or different ones, which a file says
+// nothing about.
+func commonLimit(limits []Limit) *Limit {
+	if len(limits) == 0 {
+		return nil
+	}
+	text := func(l Limit) string {
+		slices.Sort(l.Scopes)
+		slices.Sort(l.Networks)
+		return fmt.Sprintf("%d %q %q", l.TokenTTLSeconds, l.Scopes, l.Networks)
+	}
+	first := text(limits[0])
+	for _, limit := range limits {
+		if text(limit) != first {
+			return nil
+		}
+	}
+	if first == text(Limit{}) {
+		return nil
+	}
+	return &limits[0]
 }
 
 func sortGrants(grants []oauth.Grant) {

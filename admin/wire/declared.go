@@ -17,6 +17,8 @@ type DeclaredClient struct {
 	oauth.ClientMetadata
 	Suspended     bool   `json:"suspended,omitempty" doc:"Whether the client gets no tokens and its tokens are inactive"`
 	Secret        Secret `json:"secret,omitzero" doc:"A secret of 256 random bits; only its hash is kept, and it is in no answer. One that the client has already changes nothing; a new one is added, and the former ones count for 24 h more. Left out: the secrets stay" writeOnly:"true"`
+	SecretLimit   *Limit `json:"secret_limit,omitempty" doc:"What each of the client's secrets is good for at most, but for those that were rotated out, which stay as they are; {}: all that the client may have. Left out: they stay as they are"`
+	KeyLimit      *Limit `json:"key_limit,omitempty" doc:"What each of the keys in jwks is good for at most; {}: all that the client may have. Left out: they stay as they are"`
 	SecretPending bool   `json:"secret_pending,omitempty" doc:"Of a plan: there is to be a secret, which is not at hand"`
 }
 

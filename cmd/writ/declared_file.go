@@ -27,6 +27,9 @@ type fileClient struct {
 	oauth.ClientMetadata
 	Suspended bool             `json:"suspended,omitempty" doc:"Whether the client gets no tokens and its tokens are inactive"`
 	Secret    *secretReference `json:"secret,omitempty" doc:"Where the client's secret is found when the file is applied; left out: its secrets stay as they are"`
+
+	SecretLimit *admin.Limit `json:"secret_limit,omitempty" doc:"What each of the client's secrets is good for at most, but for those that were rotated out, which stay as they are; {}: all that the client may have. Left out: they stay as they are"`
+	KeyLimit    *admin.Limit `json:"key_limit,omitempty" doc:"What each of the keys in jwks is good for at most; {}: all that the client may have. Left out: they stay as they are"`
 }
 
 // A secretReference says where a secret is. Exactly one of the two is there.
@@ -108,7 +111,9 @@ func readDeclared(cmd *cobra.Command, path string) (*declaredFile, error) {
 }
 
 func (f *declaredFile) client(path string, client fileClient) {
-	declared := admin.DeclaredClient{ClientMetadata: client.ClientMetadata, Suspended: client.Suspended}
+	declared := admin.DeclaredClient{
+		ClientMetadata: client.ClientMetadata, Suspended: client.Suspended, SecretLimit: client.SecretLimit, KeyLimit: client.KeyLimit,
+	}
 	if _, err := jose.ParsePublic(client.JWKS); len(client.JWKS) > 0 && errors.Is(err, jose.ErrPrivate) {
 		f.refuse(path+".jwks", "holds a private key, which must stay where it is: give the public half")
 	}
@@ -170,7 +175,9 @@ func fileOf(state admin.DeclaredState) registryFile {
 		if string(client.JWKS) == "null" {
 			client.JWKS = nil
 		}
-		file.Clients = append(file.Clients, fileClient{ClientMetadata: client.ClientMetadata, Suspended: client.Suspended})
+		file.Clients = append(file.Clients, fileClient{
+			ClientMetadata: client.ClientMetadata, Suspended: client.Suspended, SecretLimit: client.SecretLimit, KeyLimit: client.KeyLimit,
+		})
 	}
 	return file
 }

@@ -75,7 +75,7 @@ func TestExportText(t *testing.T) {
 	file.Clients = []fileClient{{ClientMetadata: oauth.ClientMetadata{
 		ClientName: "123", JWKS: json.RawMessage(`{"keys":[{"kid":"1","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`),
 		TokenTTLSeconds: 60, DPoPBoundAccessTokens: true,
-	}, Suspended: true}}
+	}, Suspended: true, SecretLimit: &admin.Limit{TokenTTLSeconds: 30, Scopes: []string{"yes"}, Networks: []string{"2001:db8::/32"}}, KeyLimit: &admin.Limit{}}}
 	for _, asJSON := range []bool{false, true} {
 		text, err := exportText(file, asJSON)
 		if err != nil {

@@ -56,7 +56,7 @@ func newPlan() *cobra.Command {
 		Use:   "plan",
 		Short: "Show what writ apply would change, and what that would break",
 		Long: `Show how the registry differs from what a file declares, and what would stop working, by what
-was used in the last 30 days. Nothing is changed. A secret that is not at hand counts as a
+was used in the last 90 days. Nothing is changed. A secret that is not at hand counts as a
 change; writ apply asks for it.
 
 With --exit-code the exit code is 3 if there is anything to do, and 0 if there is not, for CI;

@@ -35,6 +35,19 @@ func furnished(t *testing.T) *bench {
 	if _, err := b.registry.SuspendClient(ctx, system, "published"); err != nil {
 		t.Fatal(err)
 	}
+	limit := registry.Limit{TokenTTLSeconds: 30, Scopes: []string{"orders:read"}, Networks: []string{"192.0.2.0/24"}}
+	if _, err := b.registry.RotateSecret(ctx, system, "secret", registry.SecretRotation{Limit: limit}, ""); err != nil {
+		t.Fatal(err)
+	}
+	limit.Scopes = nil
+	client, err := b.registry.Client(ctx, system, "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyed := []DeclaredClient{{ClientMetadata: client.ClientMetadata, KeyLimit: &limit}}
+	if _, err := b.registry.ApplyDeclared(ctx, system, Declaration{State: DeclaredState{Clients: keyed}}); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
@@ -58,12 +71,18 @@ func TestExport(t *testing.T) {
 	if len(state.Resources) != 1 || len(state.Roles) != 2 || len(state.Clients) != 5 {
 		t.Errorf("got %+v", state)
 	}
+	for _, client := range state.Clients {
+		wantSecret, wantKey := client.ClientName == "secret", client.ClientName == "key"
+		if (client.SecretLimit != nil) != wantSecret || (client.KeyLimit != nil) != wantKey {
+			t.Errorf("the ceilings of %s: %v, %v", client.ClientName, client.SecretLimit, client.KeyLimit)
+		}
+	}
 	text, err := json.Marshal(state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, banned := range []string{"sha256:", "secret_", `"secret":`, "writ_cs_", "operator", "/admin/v1", "client_id", "created"} {
-		if strings.Contains(strings.ReplaceAll(string(text), "client_secret_basic", ""), banned) {
+		if strings.Contains(strings.NewReplacer("client_secret_basic", "", "secret_limit", "").Replace(string(text)), banned) {
 			t.Errorf("%s is in the export: %s", banned, text)
 		}
 	}

@@ -180,6 +180,10 @@ func (p *problems) keys(record *store.Client, m oauth.ClientMetadata, now time.T
 		if _, err := publicuri.Parse(m.JWKSURI); err != nil || !oauth.ValidScopeToken(m.JWKSURI) {
 			p.add("jwks_uri", "%v", cmp.Or(err, errNotPlain))
 		}
+		if slices.ContainsFunc(record.Keys, func(k store.ClientKey) bool { return limited(k.Limit) }) {
+			p.add("jwks_uri", "cannot take the place of keys that have a ceiling, as those at a URL have none: first put keys without one "+
+				"into their place, writ client key add and writ client key revoke, and see that the client itself has no more than it needs")
+		}
 		record.Keys, record.JWKSURI = nil, m.JWKSURI
 	}
 	if usesKeys(record.AuthMethod) && record.JWKSURI == "" && len(*p) == found && !slices.ContainsFunc(record.Keys, usable(record, now)) {

@@ -110,6 +110,7 @@ func (d *draft) createClient(field string, wish DeclaredClient) {
 		p.add("client_name", "is the ID of another client")
 	}
 	describe(&record, metadata)
+	d.limits(&p, &record, wish)
 	d.under(field, append(validateClient(metadata, d.after), p...))
 	d.add(change{
 		DeclaredChange: DeclaredChange{Action: "create", Kind: "client", Name: record.Name, Fields: withSecret(compare(nil, clientFacts(record)), added)},
@@ -138,9 +139,14 @@ func (d *draft) changeClient(field string, wish DeclaredClient, old store.Client
 	added := d.secret(&p, &record, wish)
 	record.AuthMethod = method
 	wrong := len(p) > 0
+	if wish.KeyLimit != nil { // it takes the place of those that the keys have
+		limitKeys(&record, store.Limit{})
+	}
 	p.method(&record, metadata.TokenEndpointAuthMethod, time.Time{}, d.now)
 	p.authentication(&record, metadata, d.now)
 	describe(&record, metadata)
+	d.limits(&p, &record, wish)
+	wrong = wrong || len(p) > 0
 	action := "client.updated"
 	if record.Suspended != wish.Suspended {
 		if action = "client.resumed"; wish.Suspended {
@@ -202,8 +208,8 @@ func (d *draft) secret(p *problems, record *store.Client, wish DeclaredClient) (
 		p.add("secret", "the client has %d secrets, which is the most: revoke one first", len(secrets))
 	}
 	limit, err := inheritedLimit(limitsOfSecrets(record.Secrets))
-	if err != nil {
-		p.add("secret", "is new, and the client's secrets have different ceilings: add it by itself, writ client secret add %s", oauth.SafeText(wish.ClientName))
+	if err != nil && wish.SecretLimit == nil {
+		p.add("secret", "is new, and the client's secrets have different ceilings: say which with secret_limit, or add it by itself, writ client secret add %s", oauth.SafeText(wish.ClientName))
 	}
 	record.Secrets = append(secrets, store.Secret{ID: newSecretID(), Hash: hash, Created: d.now, Limit: limit})
 	return "a new one"

@@ -92,6 +92,7 @@ func clientFacts(record store.Client) facts {
 			f["certificates"] = append(f["certificates"], keyOf(key, nil).CertificateSubject+" of "+key.ID)
 		}
 	}
+	f.limits(record)
 	if record.Suspended {
 		f["suspended"] = []string{"true"}
 	}

@@ -43,7 +43,7 @@ func (d *draft) impact(ctx context.Context, s store.Store, c change) ([]Declared
 		found = append(found, DeclaredImpact{Client: c.was.Name, Text: less, LastUse: newest(uses)})
 	}
 	if !c.was.Suspended {
-		found = append(found, lostScopes(c.was.Name, uses, rightsOf(c.was, d.before), d.rightsAfter(c))...)
+		found = append(found, lostScopes(c.was.Name, uses, reachable(c.was, rightsOf(c.was, d.before)), d.rightsAfter(c))...)
 	}
 	return bounded(found), nil
 }
@@ -53,7 +53,7 @@ func (d *draft) rightsAfter(c change) rights {
 	if c.Action == "delete" || c.is.Suspended {
 		return nil
 	}
-	return rightsOf(c.is, d.after)
+	return reachable(c.is, rightsOf(c.is, d.after))
 }
 
 // bounded returns the first of what was found, and how much more there is.
@@ -95,11 +95,18 @@ func leftOut(c change, uses []store.Use) []DeclaredImpact {
 	var found []DeclaredImpact
 	seen := map[string]bool{}
 	for _, use := range uses {
-		if seen[use.Remote] || !inNetworks(c.was.Networks, use.Remote) || inNetworks(c.is.Networks, use.Remote) {
+		ceiling := func(client store.Client) []string { return limitOf(client, use.Credential).Networks }
+		text := "is refused from " + use.Remote + ", which is not in its networks"
+		switch {
+		case seen[use.Remote], !inNetworks(c.was.Networks, use.Remote), !inNetworks(ceiling(c.was), use.Remote):
 			continue
+		case inNetworks(c.is.Networks, use.Remote) && inNetworks(ceiling(c.is), use.Remote):
+			continue
+		case inNetworks(c.is.Networks, use.Remote):
+			text = nameOf(c.was, use.Credential) + " " + text
 		}
 		seen[use.Remote] = true
-		found = append(found, DeclaredImpact{Client: c.was.Name, Text: "is refused from " + use.Remote + ", which is not in its networks", LastUse: lastUseOf(use)})
+		found = append(found, DeclaredImpact{Client: c.was.Name, Text: text, LastUse: lastUseOf(use)})
 	}
 	return found
 }

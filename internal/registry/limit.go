@@ -13,21 +13,31 @@ import (
 // limitFor returns a ceiling for a credential of a client as it is kept, if nothing is wrong with it. A scope that the client does
 // not have is an error: it would be a word that was mistyped, and the credential good for less than was meant.
 func limitFor(ctx context.Context, s store.Store, client store.Client, wanted Limit) (store.Limit, error) {
-	var p problems
-	if p.ttl("limit.token_ttl_seconds", wanted.TokenTTLSeconds); p.unique("limit.scopes", wanted.Scopes, maxGrantScopes) && len(wanted.Scopes) > 0 {
-		has, err := scopesOf(ctx, s, client)
-		if err != nil {
+	var has oauth.Scope
+	if len(wanted.Scopes) > 0 {
+		var err error
+		if has, err = scopesOf(ctx, s, client); err != nil {
 			return store.Limit{}, err
 		}
+	}
+	var p problems
+	limit := p.limit("limit", wanted, has)
+	return limit, invalid(p...)
+}
+
+// limit reads a ceiling for a credential of a client that has these scopes.
+func (p *problems) limit(field string, wanted Limit, has oauth.Scope) store.Limit {
+	p.ttl(field+".token_ttl_seconds", wanted.TokenTTLSeconds)
+	if p.unique(field+".scopes", wanted.Scopes, maxGrantScopes) {
 		for i, scope := range wanted.Scopes {
 			if !has.Has(scope) {
-				p.add(at("limit.scopes", i), "the client may not have %s; it may have %s", oauth.SafeText(scope), oauth.SafeText(has.String()))
+				p.add(at(field+".scopes", i), "the client may not have %s; it may have %s", oauth.SafeText(scope), oauth.SafeText(has.String()))
 			}
 		}
 	}
 	networks := plainNetworks(wanted.Networks)
-	p.networks("limit.networks", networks)
-	return store.Limit{TokenTTL: time.Duration(wanted.TokenTTLSeconds) * time.Second, Scopes: wanted.Scopes, Networks: networks}, invalid(p...)
+	p.networks(field+".networks", networks)
+	return store.Limit{TokenTTL: time.Duration(wanted.TokenTTLSeconds) * time.Second, Scopes: wanted.Scopes, Networks: networks}
 }
 
 // scopesOf returns the scopes that a client has by its grants and by its roles, whatever the resource.
@@ -75,18 +85,29 @@ func inheritedLimit(former []store.Limit) (store.Limit, error) {
 // limitsOfSecrets returns the ceilings of the secrets that a new one takes the place of: those that were not rotated out before,
 // if there are any.
 func limitsOfSecrets(secrets []store.Secret) []store.Limit {
-	var current, all []store.Limit
-	for _, secret := range secrets {
+	var all []store.Limit
+	for _, secret := range currentSecrets(secrets) {
 		all = append(all, secret.Limit)
+	}
+	return all
+}
+
+// currentSecrets returns the secrets that were not rotated out, or all if there are none such.
+func currentSecrets(secrets []store.Secret) []store.Secret {
+	var current []store.Secret
+	for _, secret := range secrets {
 		if secret.Rotated.IsZero() {
-			current = append(current, secret.Limit)
+			current = append(current, secret)
 		}
 	}
 	if len(current) > 0 {
 		return current
 	}
-	return all
+	return secrets
 }
+
+// limited reports whether a ceiling is one.
+func limited(l store.Limit) bool { return !sameLimit(l, store.Limit{}) }
 
 // limitsOfKeys returns the ceilings of a client's keys.
 func limitsOfKeys(keys []store.ClientKey) []store.Limit {

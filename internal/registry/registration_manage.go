@@ -174,7 +174,6 @@ func (r *Registry) mayUse(ctx context.Context, tx transaction, p *problems, reco
 // freed refuses an update that would put something without a ceiling into the place of a secret or key that an operator gave
 // one.
 func freed(before, after store.Client) error {
-	limited := func(l store.Limit) bool { return l.TokenTTL > 0 || len(l.Scopes) > 0 || len(l.Networks) > 0 }
 	had := slices.ContainsFunc(before.Keys, func(k store.ClientKey) bool { return limited(k.Limit) }) ||
 		slices.ContainsFunc(before.Secrets, func(s store.Secret) bool { return limited(s.Limit) })
 	if !had {
