@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 
@@ -36,9 +35,6 @@ const (
 func main() { os.Exit(run()) }
 
 func run() int {
-	if n := processors(runtime.GOMAXPROCS(0), os.Getenv("GOMAXPROCS")); n > 0 {
-		runtime.GOMAXPROCS(n)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	defer stop()
@@ -56,17 +52,6 @@ func run() int {
 		return exitChanges
 	}
 	return exitFailed
-}
-
-// processors returns how many processors the runtime is to be told of, or 0 to leave it as it is. On a single one, a
-// goroutine that waits for the disk holds up all others until the runtime notices, up to 10 ms later, and the journal
-// waits for the disk all the time: one core then issues a quarter of the tokens, some of them a second late. Who sets
-// GOMAXPROCS has the last word.
-func processors(found int, variable string) int {
-	if found > 1 || variable != "" {
-		return 0
-	}
-	return 2
 }
 
 func newRoot() *cobra.Command {

@@ -167,16 +167,3 @@ func TestCtrlC(t *testing.T) {
 		})
 	}
 }
-
-func TestProcessors(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		found    int
-		variable string
-		want     int
-	}{{1, "", 2}, {1, "1", 0}, {2, "", 0}, {64, "", 0}} {
-		if got := processors(c.found, c.variable); got != c.want {
-			t.Errorf("%d found, GOMAXPROCS=%q: got %d, want %d", c.found, c.variable, got, c.want)
-		}
-	}
-}

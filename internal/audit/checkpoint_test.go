@@ -299,7 +299,7 @@ func TestCheckpointsCostNoFsyncOfATokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.create = func(name string) (file, error) {
-		f, err := createFile(name)
+		f, err := d.createFile(name)
 		return countedFile{f, &syncs}, err
 	}
 	j, err := prepare(dir, d, state, Options{Signer: newSigner(t, 1)}.withDefaults())

@@ -25,7 +25,8 @@ type directory struct {
 	path   string
 	limit  int64 // bytes of a file
 	create func(name string) (file, error)
-	lock   io.Closer
+	lock   *os.File
+	syncer *syncer // nil: a thread waits for each fsync
 
 	number   int   // of the file in use
 	file     file  // nil when the next commit must begin one
@@ -56,16 +57,34 @@ func openDirectory(path string, limit int64) (*directory, found, error) {
 	if err != nil {
 		return nil, found{}, err
 	}
-	d := &directory{path: path, limit: limit, lock: lock, create: createFile}
+	d := &directory{path: path, limit: limit, lock: lock, syncer: newSyncer(lock)}
+	d.create = d.createFile
 	state, err := d.resume()
 	if err != nil {
-		return nil, found{}, errors.Join(err, lock.Close())
+		return nil, found{}, errors.Join(err, d.close())
 	}
 	return d, state, nil
 }
 
-func createFile(name string) (file, error) {
-	return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+// A lineFile becomes durable as its directory makes files so.
+type lineFile struct {
+	*os.File
+	syncer *syncer
+}
+
+func (f lineFile) Sync() error { return f.syncer.sync(f.File) }
+
+func (d *directory) createFile(name string) (file, error) {
+	return d.openFile(name, os.O_CREATE|os.O_EXCL)
+}
+
+// openFile opens a file of lines to write behind them.
+func (d *directory) openFile(name string, flags int) (file, error) {
+	f, err := os.OpenFile(name, flags|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return lineFile{f, d.syncer}, nil
 }
 
 // resume finds the last line and opens its file to write behind it.
@@ -93,7 +112,7 @@ func (d *directory) resume() (found, error) {
 			break
 		}
 	}
-	d.file, err = os.OpenFile(d.name(d.number), os.O_WRONLY|os.O_APPEND, 0o600)
+	d.file, err = d.openFile(d.name(d.number), 0)
 	return state, err
 }
 
@@ -213,12 +232,14 @@ func (d *directory) repair() error {
 
 func (d *directory) free() (uint64, bool) { return freeSpace(d.path) }
 
+func (d *directory) blocks() bool { return d.syncer == nil }
+
 func (d *directory) close() error {
 	var err error
 	if d.file != nil {
 		err = d.file.Close()
 	}
-	return errors.Join(err, d.lock.Close())
+	return errors.Join(err, d.syncer.close(), d.lock.Close())
 }
 
 // scanned is what a look over a file found.

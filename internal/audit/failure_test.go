@@ -34,7 +34,7 @@ func newBrokenDisk(t *testing.T, dir string) (*brokenDisk, found) {
 		if disk.creates.Load() {
 			return nil, &os.PathError{Op: "open", Path: name, Err: syscall.EROFS}
 		}
-		f, err := createFile(name)
+		f, err := d.createFile(name)
 		return brokenFile{f, disk}, err
 	}
 	return disk, state

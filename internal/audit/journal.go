@@ -21,6 +21,8 @@ type storage interface {
 	last() place
 	// free returns the space that is left in bytes, and false if that cannot be told.
 	free() (uint64, bool)
+	// blocks reports whether a thread waits for each commit.
+	blocks() bool
 	close() error
 }
 
@@ -174,6 +176,9 @@ func (j *Journal) Err() error {
 	defer j.mu.Unlock()
 	return j.failure
 }
+
+// Blocks reports whether a thread waits in the system for each group of events; else a goroutine does, which costs no processor.
+func (j *Journal) Blocks() bool { return j.storage.blocks() }
 
 // Close writes what waits, counted refusals included, and closes the files. Record fails from then on.
 func (j *Journal) Close() error {

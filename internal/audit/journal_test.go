@@ -209,7 +209,7 @@ func TestRecordReturnsAfterFsync(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.create = func(name string) (file, error) {
-		f, err := createFile(name)
+		f, err := d.createFile(name)
 		return countedFile{f, &syncs}, err
 	}
 	j := start(d, state, Options{}.withDefaults())

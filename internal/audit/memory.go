@@ -67,4 +67,6 @@ func (m *memory) last() place { return place{1, m.count} }
 
 func (m *memory) free() (uint64, bool) { return 0, false }
 
+func (m *memory) blocks() bool { return false }
+
 func (m *memory) close() error { return nil }

@@ -5,14 +5,13 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 // lockDirectory takes a lock that ends with the process: two writers would break the chain.
-func lockDirectory(name string) (io.Closer, error) {
+func lockDirectory(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ type storeMetrics struct {
 	swept  prometheus.Counter
 
 	generation atomic.Int64 // that the store told last
+	writes     atomic.Int64 // operations that write
 	tracing    *tracing     // nil: nobody wants to know
 }
 
@@ -44,6 +45,10 @@ func newStoreMetrics(m *metrics) *storeMetrics {
 func (s *storeMetrics) done(ctx context.Context, operation string, began time.Time, err error) {
 	s.tracing.past(ctx, "store "+operation, began, err)
 	s.took[operation].Observe(time.Since(began).Seconds())
+	switch operation {
+	case "use_once", "note_uses", "append", "update", "insert", "put", "delete", "sweep":
+		s.writes.Add(1)
+	}
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrInvalid):
 	case errors.Is(err, context.Canceled): // by a caller who has gone away
