@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -51,13 +53,28 @@ the journal alone is read, without a server; what is registered is then not told
 
 func explained(cmd *cobra.Command, as *operatorFlag, data, id string) (admin.Explanation, error) {
 	if data != "" {
-		return server.Explain(cmd.Context(), data, id)
+		told, err := server.Explain(cmd.Context(), data, id)
+		if errors.Is(err, server.ErrNoRefusal) {
+			err = advise(err, adviceUnexplained("ask the running server, which remembers its latest: writ explain "+argument(id)))
+		}
+		return told, err
 	}
 	api, err := as.connect()
 	if err != nil {
 		return admin.Explanation{}, advise(err, "or read the journal itself, on the node that refused: --data DIRECTORY")
 	}
-	return api.Explain(cmd.Context(), id)
+	told, err := api.Explain(cmd.Context(), id)
+	if problem, refused := errors.AsType[*admin.Problem](err); refused && problem.Status == http.StatusNotFound {
+		err = advise(err, adviceUnexplained("ask each node, or read its journal there: writ explain "+argument(id)+" --data DIRECTORY"))
+	}
+	return told, err
+}
+
+// adviceUnexplained says where else to look for a refusal that was not found.
+func adviceUnexplained(elsewhere string) string {
+	return "is it the whole ID? It stands in the answer behind \"refusal\", and in the header Writ-Refusal\n" +
+		"if it is: " + elsewhere + "\n" +
+		"what the journal has: writ audit list --kind token.refused; older files of it may be in an archive"
 }
 
 func writeExplanation(out io.Writer, told admin.Explanation) error {

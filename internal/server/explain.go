@@ -29,19 +29,30 @@ func (s *Server) explain(ctx context.Context, text string) (adminapi.Explanation
 	return adminapi.Explanation(*told), nil
 }
 
+// ErrNoRefusal is the error for an ID that no refusal has, or that is none.
+var ErrNoRefusal = authority.ErrNoRefusal
+
+var errNoID = unexplained("not the ID of a refusal")
+
+// unexplained is an ErrNoRefusal with the whole of what is to be said.
+type unexplained string
+
+func (u unexplained) Error() string      { return string(u) }
+func (unexplained) Is(target error) bool { return target == ErrNoRefusal }
+
 // Explain looks for a refusal in the journal of a data directory, beside a server that runs or without one. What is
 // registered it does not know, and what the journal only counted, and is in the server's memory, neither.
 func Explain(ctx context.Context, data, text string) (adminapi.Explanation, error) {
 	id, good := authority.ParseRefusalID(text)
 	if !good {
-		return adminapi.Explanation{}, fmt.Errorf("%q is not the ID of a refusal: it has ten letters and digits", text)
+		return adminapi.Explanation{}, fmt.Errorf("%q is %w: it has ten letters and digits", text, errNoID)
 	}
 	found, err := audit.FindRefusal(ctx, filepath.Join(data, "audit"), id, time.Time{})
 	if err != nil {
 		return adminapi.Explanation{}, fmt.Errorf("the journal in %s cannot be read: %w", data, err)
 	}
 	if found.Event == nil {
-		return adminapi.Explanation{}, errors.New(unknownRefusal(id, authority.Count(found.Counted)))
+		return adminapi.Explanation{}, unexplained(unknownRefusal(id, authority.Count(found.Counted)))
 	}
 	return adminapi.Explanation(*authority.ExplainEvent(*found.Event)), nil
 }
