@@ -187,10 +187,20 @@ func (a *Authority) Poll(ctx context.Context) error { return a.directory.poll(ct
 // after RetryAfter.
 type Unavailable struct {
 	RetryAfter time.Duration
-	TooMany    bool // the caller failed too often, or
-	Often      bool // the client asked too often; else the fault is ours
+	Fault      Fault
 	Cause      error
 }
+
+// A Fault says whose fault it is that no decision was made.
+type Fault int8
+
+// The faults.
+const (
+	FaultOurs          Fault = iota
+	FaultFailures            // the caller failed too often
+	FaultRequests            // the client asked for tokens too often
+	FaultRegistrations       // an address, or an initial access token, came to register too often
+)
 
 func (u *Unavailable) Error() string {
 	if u.Cause == nil {
@@ -231,6 +241,18 @@ const (
 	reasonError       = "error"
 )
 
+func (f Fault) reason() string {
+	switch f {
+	case FaultFailures:
+		return reasonTooMany
+	case FaultRequests:
+		return reasonOften
+	case FaultRegistrations:
+		return string(reasonTooManyRegistrations)
+	}
+	return reasonUnavailable
+}
+
 func reasonOf(err error) string {
 	var why reason
 	var busy *Unavailable
@@ -238,12 +260,8 @@ func reasonOf(err error) string {
 	switch {
 	case errors.As(err, &why):
 		return string(why)
-	case errors.As(err, &busy) && busy.TooMany:
-		return reasonTooMany
-	case errors.As(err, &busy) && busy.Often:
-		return reasonOften
 	case errors.As(err, &busy):
-		return reasonUnavailable
+		return busy.Fault.reason()
 	case errors.As(err, &refusal):
 		return string(refusal.Code)
 	}

@@ -20,7 +20,7 @@ func (p Pace) take(state *atomic.Int64, clock func() time.Time) error {
 	for {
 		until := state.Load()
 		if until > borne {
-			return &Unavailable{RetryAfter: time.Duration(until - borne), Often: true}
+			return &Unavailable{RetryAfter: time.Duration(until - borne), Fault: FaultRequests}
 		}
 		if state.CompareAndSwap(until, max(until, now)+interval) {
 			return nil

@@ -3,6 +3,7 @@ package authority
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -54,9 +55,14 @@ func ParseRefusalID(text string) (string, bool) {
 // caller hears the error. It asks nobody and waits for nothing, and what it costs depends on what was sent alone: a refusal
 // must not tell by its time who is registered (CVE-2026-41263).
 func (a *Authority) refuse(kind string, r *Request, err error) error {
+	return a.putDown(kind, r, r.claimedClient(), r.facts(), err)
+}
+
+// putDown is refuse with what is said of who came and of what was presented.
+func (a *Authority) putDown(kind string, r *Request, clientID string, facts []string, err error) error {
 	event := audit.Event{
-		Time: a.now(), Kind: kind, ClientID: strings.Clone(r.claimedClient()), RequestID: r.ID, Remote: r.Remote, Reason: reasonOf(err),
-		Refusal: newRefusalID(), Answer: r.clean(answerOf(err)), Presented: r.facts(),
+		Time: a.now(), Kind: kind, ClientID: strings.Clone(clientID), RequestID: r.ID, Remote: r.Remote, Reason: reasonOf(err),
+		Refusal: newRefusalID(), Answer: r.clean(answerOf(err)), Presented: facts,
 	}
 	a.journal.Refuse(event)
 	a.refusals.keep(event)
@@ -80,11 +86,14 @@ func answerOf(err error) string {
 const maxRefused = 4096
 
 // lastRefusals are the latest refusals of this node, those that the journal has only counted among them. Callers who are refused
-// because they failed too often are kept apart, so that who hammers does not push out what explains why.
+// because they came too often are kept apart, so that who hammers does not push out what explains why.
 type lastRefusals struct {
-	mu              sync.Mutex
-	others, tooMany halves // under mu
+	mu             sync.Mutex
+	others, floods halves // under mu
 }
+
+// tooOften are the reasons that say no more than that.
+var tooOften = []string{reasonTooMany, reasonOften, string(reasonTooManyRegistrations)}
 
 // halves hold at least the latest maxRefused/2 events: when one half is full, the other is given up.
 type halves struct{ recent, older map[string]audit.Event }
@@ -95,8 +104,8 @@ func (r *lastRefusals) keep(event audit.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	kept := &r.others
-	if event.Reason == reasonTooMany {
-		kept = &r.tooMany
+	if slices.Contains(tooOften, event.Reason) {
+		kept = &r.floods
 	}
 	if kept.recent == nil || len(kept.recent) >= maxRefused/2 {
 		kept.older, kept.recent = kept.recent, map[string]audit.Event{}
@@ -107,7 +116,7 @@ func (r *lastRefusals) keep(event audit.Event) {
 func (r *lastRefusals) find(id string) (audit.Event, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, some := range []map[string]audit.Event{r.others.recent, r.others.older, r.tooMany.recent, r.tooMany.older} {
+	for _, some := range []map[string]audit.Event{r.others.recent, r.others.older, r.floods.recent, r.floods.older} {
 		if event, found := some[id]; found {
 			return event, true
 		}

@@ -82,7 +82,7 @@ func TestRefusalsFlood(t *testing.T) {
 	keep := func(id, reason string) { kept.keep(audit.Event{Refusal: id, Reason: reason, Time: time.Now()}) }
 	keep("explains", string(reasonWrongSecret))
 	for i := range 5 * maxRefused {
-		keep(fmt.Sprint("flood", i), reasonTooMany)
+		keep(fmt.Sprint("flood", i), tooOften[i%len(tooOften)])
 	}
 	if _, found := kept.find("explains"); !found {
 		t.Error("the refusal that explains was pushed out")
@@ -97,7 +97,7 @@ func TestRefusalsFlood(t *testing.T) {
 			t.Errorf("%s: found %t, want %t", id, found, want)
 		}
 	}
-	for _, half := range []halves{kept.others, kept.tooMany} {
+	for _, half := range []halves{kept.others, kept.floods} {
 		if n := len(half.recent) + len(half.older); n > maxRefused {
 			t.Errorf("%d are kept, more than %d", n, maxRefused)
 		}

@@ -1,11 +1,6 @@
 package authority
 
-import (
-	"strings"
-	"time"
-
-	"github.com/writ-auth/writ/internal/audit"
-)
+import "time"
 
 // A Visitor is whoever comes to the registration endpoint (RFC 7591, 7592). Package registry decides about registrations; who
 // comes too often, and why one was refused, is kept as of every other request.
@@ -66,7 +61,7 @@ func (a *Authority) visit(who, remote string) error {
 	if wait <= 0 {
 		return nil
 	}
-	return &Unavailable{RetryAfter: wait, TooMany: true, Cause: reasonTooManyRegistrations}
+	return &Unavailable{RetryAfter: wait, Fault: FaultRegistrations}
 }
 
 // RefuseVisitor puts down why a registration was refused, in a fixed word, "" if the error says it itself, and hands it on with
@@ -78,17 +73,12 @@ func (a *Authority) RefuseVisitor(v Visitor, why string, guessing bool, err erro
 	if why != "" {
 		err = told{err, reason(why)}
 	}
-	clean := (&Request{}).clean
-	event := audit.Event{
-		Time: a.now(), Kind: eventNotRegistered, ClientID: strings.Clone(identifier(v.ClientID)), RequestID: v.RequestID, Remote: v.Remote,
-		Reason: reasonOf(err), Refusal: newRefusalID(), Answer: clean(answerOf(err)),
-	}
+	r := Request{ID: v.RequestID, Remote: v.Remote} // whose facts are not those of a token request
+	var facts []string
 	for _, fact := range v.Presented {
-		event.Presented = append(event.Presented, clean(fact))
+		facts = append(facts, r.clean(fact))
 	}
-	a.journal.Refuse(event)
-	a.refusals.keep(event)
-	return &Refusal{event.Refusal, err}
+	return a.putDown(eventNotRegistered, &r, identifier(v.ClientID), facts, err)
 }
 
 // told is an error with a reason.

@@ -56,7 +56,7 @@ func (f *failures) check(clientID, remote string) error {
 	if !until.After(borne) {
 		return nil
 	}
-	return &Unavailable{RetryAfter: until.Sub(borne), TooMany: true}
+	return &Unavailable{RetryAfter: until.Sub(borne), Fault: FaultFailures}
 }
 
 // take counts something that is borne so often, and returns 0, or how long to wait when it is not borne.

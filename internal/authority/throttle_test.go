@@ -52,7 +52,7 @@ func TestT50ThrottleTable(t *testing.T) {
 			switch {
 			case test.want == 0 && err != nil:
 				t.Errorf("got %v, want it borne", err)
-			case test.want > 0 && (!errors.As(err, &busy) || !busy.TooMany || busy.RetryAfter != test.want):
+			case test.want > 0 && (!errors.As(err, &busy) || busy.Fault != FaultFailures || busy.RetryAfter != test.want):
 				t.Errorf("got %+v, want to wait %v", err, test.want)
 			}
 		})

@@ -374,14 +374,14 @@ func (e *endpoints) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (e *endpoints) unavailable(w http.ResponseWriter, r *http.Request, busy *authority.Unavailable) (int, *oauth.Error) {
 	seconds := max(1, int((busy.RetryAfter+time.Second-1)/time.Second))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	if busy.TooMany {
-		if busy.Cause != nil {
-			return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests; try again later")
-		}
+	switch busy.Fault {
+	case authority.FaultFailures:
 		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many failed attempts; try again later")
-	}
-	if busy.Often {
+	case authority.FaultRequests:
 		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests of this client; keep a token until it expires")
+	case authority.FaultRegistrations:
+		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests; try again later")
+	case authority.FaultOurs:
 	}
 	e.log(r, busy)
 	return http.StatusServiceUnavailable, oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot answer now; try again later")

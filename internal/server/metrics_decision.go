@@ -121,12 +121,15 @@ func (d *decisionMetrics) observe(path string, o authority.Outcome, err error) {
 func (d *decisionMetrics) refuse(name string, err error) {
 	d.refused.inc(name, authority.ReasonOf(err))
 	busy, is := errors.AsType[*authority.Unavailable](err)
-	switch {
-	case is && busy.Often:
+	if !is {
+		return
+	}
+	switch busy.Fault {
+	case authority.FaultRequests:
 		d.paced.inc(limitClient)
-	case is && busy.TooMany:
+	case authority.FaultFailures, authority.FaultRegistrations:
 		d.throttled.inc(name)
-	case is:
+	case authority.FaultOurs:
 		d.unavailable.inc(causeOf(err))
 	}
 }
