@@ -63,7 +63,7 @@ func (d *draft) see(client store.Client) {
 	switch {
 	case d.asked[client.Name]:
 		d.named[client.Name] = client
-	case d.wish.Prune && d.wish.State.Clients != nil && client.ID != d.self && !selfRegistered(client): // those come and go without the file
+	case d.wish.Prune && d.wish.State.Clients != nil && client.ID != d.self && !client.SelfRegistered(): // those come and go without the file
 		d.pruned = append(d.pruned, client)
 	default:
 		d.inTheWay("client", client.Name, client.Grants, client.Roles, client.ResourceServerFor)

@@ -45,6 +45,22 @@ func TestParseNetwork(t *testing.T) {
 	}
 }
 
+// TestInNetworks: the address of a caller is the same however it is written, and what is no address is in no network.
+func TestInNetworks(t *testing.T) {
+	t.Parallel()
+	four, six := []string{"192.0.2.0/24"}, []string{"2001:db8::/32", "fe80::/64"}
+	for remote, want := range map[string][2]bool{
+		"192.0.2.7": {true, false}, "192.0.2.7:4711": {true, false}, "::ffff:192.0.2.7": {true, false}, "[::ffff:192.0.2.7]:4711": {true, false},
+		"192.0.3.7": {}, "192.0.3.7:1": {},
+		"2001:db8::7": {false, true}, "[2001:db8::7]:4711": {false, true}, "[fe80::1%eth0]:4711": {false, true}, "fe80::1%eth0": {false, true},
+		"2001:db9::7": {}, "": {}, "@": {}, "192.0.2.7:": {}, "[2001:db8::7]": {}, "example.com:443": {},
+	} {
+		if got := [2]bool{inNetworks(four, remote), inNetworks(six, remote)}; got != want || !inNetworks(nil, remote) {
+			t.Errorf("%q: got %v, want %v", remote, got, want)
+		}
+	}
+}
+
 func TestNetworksOfClient(t *testing.T) {
 	t.Parallel()
 	b := withOrders(t)

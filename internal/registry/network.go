@@ -63,14 +63,19 @@ func (p *problems) networks(field string, texts []string) {
 	}
 }
 
-// inNetworks reports whether an address is in one of the networks; without networks each is.
+// inNetworks reports whether the address of a caller, with or without a port, is in one of the networks; without networks each is.
 func inNetworks(texts []string, remote string) bool {
 	if len(texts) == 0 {
 		return true
 	}
 	address, err := netip.ParseAddr(remote)
-	return err == nil && slices.ContainsFunc(texts, func(text string) bool {
+	if err != nil {
+		withPort, _ := netip.ParseAddrPort(remote)
+		address = withPort.Addr() // the zero Addr, which is in no network, of what cannot be read
+	}
+	address = address.Unmap().WithZone("")
+	return slices.ContainsFunc(texts, func(text string) bool {
 		network, err := parseNetwork(text)
-		return err == nil && network.Contains(address.Unmap())
+		return err == nil && network.Contains(address)
 	})
 }

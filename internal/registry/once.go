@@ -3,7 +3,6 @@ package registry
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"slices"
 
@@ -72,7 +71,7 @@ func (o once) find(record *store.Client) (store.Secret, bool) {
 // repeat returns the text of the secret that the request has made before.
 func (o once) repeat(clientID string, made store.Secret) (Secret, error) {
 	text := o.text(clientID, made.ID)
-	if subtle.ConstantTimeCompare([]byte(store.HashSecret(text.Reveal())), []byte(made.Hash)) != 1 {
+	if !store.SameSecret(made.Hash, text.Reveal()) {
 		return "", conflict("the answer to the first request with this Idempotency-Key cannot be given again: use another key")
 	}
 	return text, nil

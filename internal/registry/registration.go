@@ -3,7 +3,6 @@ package registry
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ type Visit struct {
 	Token     string // the bearer token
 	Body      []byte // JSON
 	Malformed error  // why the body could not be read, if so: whoever has a good token hears that
-	Remote    string // address of the caller, without a port
+	Remote    string // address of the caller, with or without a port
 	RequestID string
 	// Admit is asked once it is known with which initial access token somebody registers; an error refuses the visit. nil
 	// admits all.
@@ -144,8 +143,7 @@ func (r *Registry) admittedBy(ctx context.Context, s store.Store, visit Visit) (
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return token, err
 	}
-	same := subtle.ConstantTimeCompare([]byte(cmp.Or(token.Hash, noHash)), []byte(store.HashSecret(visit.Token))) == 1
-	switch {
+	switch same := store.SameSecret(token.Hash, visit.Token); {
 	case err != nil || !same:
 		return token, notGood(WhyUnknownInitialToken, true)
 	case !r.moment().Before(token.Expires):
@@ -157,9 +155,6 @@ func (r *Registry) admittedBy(ctx context.Context, s store.Store, visit Visit) (
 	}
 	return token, nil
 }
-
-// noHash is compared with where there is none, so that the work is the same.
-var noHash = store.HashSecret("")
 
 // registered returns the client that a visitor becomes.
 func (r *Registry) registered(ctx context.Context, tx transaction, id string, initial store.InitialToken, w wish) (store.Client, error) {

@@ -93,7 +93,7 @@ func (r *Registry) sweepRegistered(ctx context.Context, id string) (gone bool, e
 
 // over reports whether a client registered itself and is to be deleted now.
 func over(record store.Client, uses []store.Use, now time.Time) bool {
-	if !selfRegistered(record) || record.Suspended {
+	if !record.SelfRegistered() || record.Suspended {
 		return false
 	}
 	end := goes(record, uses)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"slices"
 	"time"
@@ -92,9 +91,8 @@ func (r *Registry) hostOf(ctx context.Context, s store.Store, clientID string, v
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return record, err
 	}
-	same := subtle.ConstantTimeCompare([]byte(cmp.Or(record.Registration.Hash, noHash)), []byte(store.HashSecret(visit.Token))) == 1
-	switch {
-	case err != nil || !same || record.Registration.Hash == "":
+	switch same := store.SameSecret(record.Registration.Hash, visit.Token); {
+	case err != nil || !same:
 		return store.Client{}, notGood(WhyWrongRegistrationToken, true)
 	case record.Suspended:
 		return store.Client{}, notGood(WhyRegistrationSuspended, false)
@@ -112,9 +110,8 @@ func (w *wish) mayReplace(record store.Client) error {
 	if w.clientID != record.ID {
 		return refused(oauth.InvalidClientMetadata, "client_id: must be there, and be the one that the server gave")
 	}
-	if w.has["client_secret"] && !slices.ContainsFunc(record.Secrets, func(s store.Secret) bool {
-		return subtle.ConstantTimeCompare([]byte(s.Hash), []byte(store.HashSecret(w.clientSecret))) == 1
-	}) {
+	current := func(s store.Secret) bool { return store.SameSecret(s.Hash, w.clientSecret) }
+	if w.has["client_secret"] && !slices.ContainsFunc(record.Secrets, current) {
 		return refused(oauth.InvalidClientMetadata, "client_secret: must be left out, or be the current one: clients do not choose it")
 	}
 	if w.software != record.Registration.Software {

@@ -74,13 +74,10 @@ func lastExpiry(secrets []store.Secret) int64 {
 	return last
 }
 
-// selfRegistered reports whether a client registered itself.
-func selfRegistered(record store.Client) bool { return record.Registration.InitialToken != "" }
-
 // registrationView is what an operator sees of how a client registered itself; nil for others. uses are the client's, and nil
 // when nothing is to be said about when it goes.
 func registrationView(record store.Client, uses []store.Use) *Registration {
-	if !selfRegistered(record) {
+	if !record.SelfRegistered() {
 		return nil
 	}
 	from := record.Registration

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -39,18 +38,22 @@ func (o once) again(ctx context.Context, tx store.Store, content any, now time.T
 		return false, err
 	}
 	sum := sha256.Sum256([]byte(detail(content)))
-	same := "request:" + base64.RawURLEncoding.EncodeToString(o.sum(o.markKey, "", string(sum[:])))
-	switch err := tx.UseOnce(ctx, same, now.Add(repeatable)); {
+	switch err := tx.UseOnce(ctx, o.used(string(sum[:])), now.Add(repeatable)); {
 	case errors.Is(err, store.ErrExists):
 		return true, nil
 	case err != nil:
 		return false, err
 	}
-	err := tx.UseOnce(ctx, "request:"+base64.RawURLEncoding.EncodeToString(o.sum(o.markKey, "", "")), now.Add(repeatable))
+	err := tx.UseOnce(ctx, o.used(""), now.Add(repeatable))
 	if errors.Is(err, store.ErrExists) {
 		err = conflict("another request had this Idempotency-Key: use another key")
 	}
 	return false, err
+}
+
+// used names something about the request among what is used once: that it was made, with which content, what it made.
+func (o once) used(what string) string {
+	return "request:" + base64.RawURLEncoding.EncodeToString(o.sum(o.markKey, "", what))
 }
 
 // errGone is the answer to a request that is sent again when what it made is not there any more.
@@ -100,7 +103,7 @@ func (o once) tokenMadeBefore(ctx context.Context, tx store.Store, name string) 
 		return record, "", err
 	}
 	text := o.initialToken(record)
-	if subtle.ConstantTimeCompare([]byte(store.HashSecret(text.Reveal())), []byte(record.Hash)) != 1 {
+	if !store.SameSecret(record.Hash, text.Reveal()) {
 		return record, "", errGone
 	}
 	return record, text, nil

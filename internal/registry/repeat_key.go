@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"time"
 
@@ -14,9 +13,7 @@ var errFound = errors.New("the request was carried out before")
 
 // keyMark stands for the key of the ring that a request has made. Its ID cannot be told beforehand, and the key has no room for
 // the name of the request.
-func (o once) keyMark(id string) string {
-	return "request:" + base64.RawURLEncoding.EncodeToString(o.sum(o.markKey, "", "key "+id))
-}
+func (o once) keyMark(id string) string { return o.used("key " + id) }
 
 // rotated remembers which key a request has made.
 func (o once) rotated(ctx context.Context, tx store.Store, id string, now time.Time) error {

@@ -38,7 +38,8 @@ func (r *Registry) AddSecret(ctx context.Context, actor Actor, nameOrID string, 
 }
 
 // RotateSecret gives a client a new secret, and those that it has an end, Keep from now. An end that a secret has is never
-// moved to later. The ceiling of the former ones goes over to the new one, but for what the rotation says instead. Nor does a further rotation move one to earlier while the secret is still in use: see stillUsed.
+// moved to later, nor by a further rotation to earlier while the secret is still in use: see stillUsed. The ceiling of the former
+// ones goes over to the new one, but for what the rotation says instead.
 func (r *Registry) RotateSecret(ctx context.Context, actor Actor, nameOrID string, rotation SecretRotation, request string) (NewSecret, error) {
 	once := r.once("rotate", actor, request)
 	return r.giveSecret(ctx, actor, nameOrID, once, "client.secret_rotated", func(tx transaction, record *store.Client) (store.Secret, error) {

@@ -90,7 +90,7 @@ func (q ClientQuery) Matches(c Client) bool {
 		(q.AuthMethod == "" || q.AuthMethod == c.AuthMethod) &&
 		(q.Resource == "" || slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.Resource == q.Resource })) &&
 		(q.Role == "" || slices.Contains(c.Roles, q.Role)) &&
-		q.Suspended.Allows(c.Suspended) && q.SelfRegistered.Allows(c.Registration != Registration{}) &&
+		q.Suspended.Allows(c.Suspended) && q.SelfRegistered.Allows(c.SelfRegistered()) &&
 		(q.After.ID == "" || q.Compare(q.Position(c), q.After) > 0)
 }
 

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"strings"
 	"time"
@@ -65,6 +67,9 @@ type Limit struct {
 // Key returns the client's ID.
 func (c Client) Key() string { return c.ID }
 
+// SelfRegistered reports whether the client registered itself.
+func (c Client) SelfRegistered() bool { return c.Registration != Registration{} }
+
 // A Secret is one of the shared secrets of a client, as a hash. Hash names its function: "sha256:" and the base64url of
 // the SHA-256 of a secret with 256 bits of entropy.
 type Secret struct {
@@ -124,6 +129,16 @@ func HashSecret(secret string) string {
 	copy(text[:], name)
 	base64.RawURLEncoding.Encode(text[len(name):], sum[:])
 	return string(text[:])
+}
+
+// noHash is compared with where there is none, so that the work is the same.
+var noHash = HashSecret("")
+
+// SameSecret reports whether a secret is the one that a hash of HashSecret is of. How long it takes tells nothing of how much of
+// it is right, nor whether there is a hash: "" is of no secret.
+func SameSecret(hash, secret string) bool {
+	same := subtle.ConstantTimeCompare([]byte(cmp.Or(hash, noHash)), []byte(HashSecret(secret)))
+	return same == 1 && hash != ""
 }
 
 // A Grant says which scopes of a resource may be asked for, and which come when none are.

@@ -30,7 +30,7 @@ const (
 
 func labelsOf(c store.Client) int64 {
 	found := choose(c.Suspended, labelSuspended, labelResumed) |
-		choose(c.Registration != store.Registration{}, labelSelfRegistered, labelCreated) | hashed("method", c.AuthMethod)
+		choose(c.SelfRegistered(), labelSelfRegistered, labelCreated) | hashed("method", c.AuthMethod)
 	for _, grant := range c.Grants {
 		found |= hashed("resource", grant.Resource)
 	}
