@@ -9,6 +9,7 @@ package authority
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -102,6 +103,8 @@ type Authority struct {
 	slow        *slowSecrets
 	refusals    *lastRefusals
 	reuse       *reuse
+	verified    *memory[[sha256.Size]byte, verified]
+	unrevoked   *memory[string, unrevoked]
 
 	reading         sync.Mutex                        // held by who reads revocations
 	revocations     atomic.Pointer[revocations]       // of the current Trust
@@ -145,6 +148,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a.uses = newUses(a.now)
 	a.refusals = newLastRefusals()
 	a.reuse = newReuse(options.Ring)
+	a.verified, a.unrevoked = newMemory[[sha256.Size]byte, verified](maxVerified), newMemory[string, unrevoked](maxUnrevoked)
 	a.verifySignature = (*jose.Token).Verify
 	a.slow = newSlowSecrets()
 	a.directory = newDirectory(options.Store, a.now)

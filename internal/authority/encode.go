@@ -2,6 +2,7 @@ package authority
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -155,10 +156,10 @@ func checksum(text string) string {
 
 const checksumLength = 6
 
-// An issued token is the claims that it was issued with, and the JSON that they stand in.
+// An issued token is the claims that it was issued with, and the static ones among them.
 type issued struct {
 	oauth.Claims
-	payload []byte
+	static map[string]json.RawMessage
 }
 
 // decode returns the claims of a token that this issuer has issued, whether or not it has expired or was revoked. The
@@ -173,7 +174,11 @@ func (a *Authority) decode(token string) (*issued, error) {
 		if err := json.Unmarshal(plain, &claims); err != nil || claims.Issuer != a.issuer {
 			return nil, errNotOurs
 		}
-		return &issued{claims, plain}, nil
+		return &issued{claims, staticClaims(plain)}, nil
+	}
+	sum := sha256.Sum256([]byte(token))
+	if known, found := a.verifiedLately(sum); found {
+		return known, nil
 	}
 	parsed, err := jose.Parse(token)
 	if err != nil || parsed.Type != oauth.TypeAccessToken {
@@ -183,7 +188,11 @@ func (a *Authority) decode(token string) (*issued, error) {
 	if !found || parsed.Verify(key) != nil || parsed.Decode(&claims) != nil || claims.Issuer != a.issuer {
 		return nil, errNotOurs
 	}
-	return &issued{claims, parsed.Payload}, nil
+	made := &issued{claims, staticClaims(parsed.Payload)}
+	if len(token) <= maxVerifiedBytes {
+		a.verified.keep(sum, verified{parsed.KeyID, made})
+	}
+	return made, nil
 }
 
 func (a *Authority) unseal(token string) ([]byte, error) {

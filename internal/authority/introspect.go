@@ -80,7 +80,7 @@ func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspe
 		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, TokenType: confirmation.TokenType(),
 		Expires: int64(claims.Expires), IssuedAt: int64(claims.IssuedAt), Subject: claims.Subject,
 		Audience: claims.Audience, Issuer: claims.Issuer, ID: claims.ID, Roles: claims.Roles,
-		Confirmation: claims.Confirmation, Extra: staticClaims(claims.payload),
+		Confirmation: claims.Confirmation, Extra: claims.static,
 	}, caller, nil
 }
 
@@ -127,6 +127,6 @@ func (a *Authority) active(ctx context.Context, claims *oauth.Claims) (bool, err
 			return false, nil
 		}
 	}
-	revoked, err := a.revoked(ctx, claims.ID)
+	revoked, err := a.revokedLately(ctx, claims.ID)
 	return !revoked && err == nil, err
 }

@@ -41,9 +41,7 @@ type digest [sha256.Size]byte
 type reuse struct {
 	macs        sync.Pool     // of hash.Hash
 	revocations atomic.Uint64 // counts those through this node
-
-	mu            sync.Mutex
-	recent, older map[digest]reused // under mu
+	made        *memory[digest, reused]
 }
 
 // A reused token was not revoked when the store was asked last.
@@ -56,8 +54,8 @@ type reused struct {
 func newReuse(ring *keyring.Ring) *reuse {
 	key := ring.Derive("token reuse")
 	return &reuse{
-		macs:   sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
-		recent: map[digest]reused{},
+		macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
+		made: newMemory[digest, reused](maxReused),
 	}
 }
 
@@ -181,25 +179,15 @@ func (u *reuse) id(sum digest, step byte) string {
 // find returns what is remembered, and whether it was known lately that the token is not revoked: less than a second ago, and
 // no revocation came by here since.
 func (u *reuse) find(sum digest, now time.Time) (known reused, found, lately bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if known, found = u.recent[sum]; !found {
-		known, found = u.older[sum]
-	}
+	known, found = u.made.find(sum)
 	age := now.Sub(known.asked)
 	return known, found, found && 0 <= age && age < maxAge && known.revocations == u.revocations.Load()
 }
 
 func (u *reuse) keep(sum digest, token reused) {
-	if len(token.token) > maxReusedBytes {
-		return
+	if len(token.token) <= maxReusedBytes {
+		u.made.keep(sum, token)
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.recent) >= maxReused/2 {
-		u.older, u.recent = u.recent, map[digest]reused{}
-	}
-	u.recent[sum] = token
 }
 
 // revoked asks the store whether a token was revoked.

@@ -408,7 +408,7 @@ func TestReuseForgets(t *testing.T) {
 	for i := range 3 * maxReused {
 		u.keep(digest{byte(i), byte(i >> 8), byte(i >> 16), 1}, reused{})
 	}
-	if held := len(u.recent) + len(u.older); held > maxReused {
+	if held := len(u.made.recent) + len(u.made.older); held > maxReused {
 		t.Errorf("%d tokens are remembered", held)
 	}
 	same(t, "forgotten", c.ask(0, "again"), first)
