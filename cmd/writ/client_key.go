@@ -31,23 +31,23 @@ A client makes its pair itself: "writ key generate".`,
 
 func newClientKeyAdd(as *operatorFlag) *cobra.Command {
 	var publicKey, certificate string
-	var starts, expires time.Duration
+	var starts, expires span
 	var limit limitFlags
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Give a client one more public key, or certificate of its own",
 		Example: `  writ client key add billing --public-key billing-2.pub
-  writ client key add billing --public-key billing-2.pub --expires-in 2160h
+  writ client key add billing --public-key billing-2.pub --expires-in 90d
   writ client key add billing --certificate billing-2.crt
   writ client key add billing --public-key billing-2.pub --network 192.0.2.0/24`,
 		Args: exactArgs("NAME"),
 	}
 	cmd.Flags().StringVar(&publicKey, "public-key", "", "`FILE` with the public key: PEM or JWK")
 	cmd.Flags().StringVar(&certificate, "certificate", "", "`FILE` with a self-signed certificate (PEM), instead")
-	cmd.Flags().DurationVar(&expires, "expires-in", 0, "how long it counts, such as 2160h; 0: until it is revoked")
+	cmd.Flags().Var(&expires, "expires-in", "how long it counts, such as 90d; 0: until it is revoked")
 	_ = cmd.MarkFlagFilename("public-key") // fails only for a flag that is not there
 	_ = cmd.MarkFlagFilename("certificate")
-	cmd.Flags().DurationVar(&starts, "starts-in", 0, "from when on it counts, such as 24h; 0: at once")
+	cmd.Flags().Var(&starts, "starts-in", "from when on it counts, such as 24h; 0: at once")
 	limit.flags(cmd)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -29,7 +29,7 @@ in the list when the former one is not used any more. It ends by itself.`,
 // secretFlags are what the commands have in common that make a secret.
 type secretFlags struct {
 	name    string
-	expires time.Duration
+	expires span
 	request string
 	out     string
 	limit   limitFlags
@@ -38,7 +38,7 @@ type secretFlags struct {
 
 func (f *secretFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.name, "name", "", "`NAME` for the new secret, such as who gets it")
-	cmd.Flags().DurationVar(&f.expires, "expires-in", 0, "how long the new secret counts, such as 2160h;\n0: until it is rotated or revoked")
+	cmd.Flags().Var(&f.expires, "expires-in", "how long the new secret counts, such as 90d;\n0: until it is rotated or revoked")
 	cmd.Flags().StringVar(&f.out, "out", "", "`FILE` to make with the secret in it, mode 0600, instead of showing it")
 	cmd.Flags().StringVar(&f.request, "request-id", "", "`ID` of your choice: the same command with it again\ngives the same secret")
 	_ = cmd.MarkFlagFilename("out") // fails only for a flag that is not there
@@ -55,11 +55,11 @@ func (f *secretFlags) connect(as *operatorFlag) (*operator, error) {
 }
 
 // in returns the time that is so far ahead, the zero time for nothing.
-func in(ahead time.Duration) time.Time {
+func in(ahead span) time.Time {
 	if ahead == 0 {
 		return time.Time{}
 	}
-	return time.Now().Add(ahead)
+	return time.Now().Add(time.Duration(ahead))
 }
 
 // show prints the secret this once, or writes it to the file that was named.
@@ -107,7 +107,7 @@ func (f *secretFlags) show(out io.Writer, done string, made admin.NewSecret) err
 func newClientSecretRotate(as *operatorFlag) *cobra.Command {
 	var f secretFlags
 	var lift bool
-	keep := 24 * time.Hour
+	keep := span(24 * time.Hour)
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "Give a client a new secret, and those that it has an end",
@@ -117,11 +117,11 @@ interrupted. A further rotation never cuts off one that is still in use: its end
 The new secret is good for no more than those before it: --ttl, --scope and --network say
 another ceiling, and --no-limit does without the one that they have.`,
 		Example: `  writ client secret rotate billing
-  writ client secret rotate billing --keep 168h --out billing.secret
+  writ client secret rotate billing --keep 7d --out billing.secret
   writ client secret rotate billing --request-id "$CI_JOB_ID" --json`,
 		Args: exactArgs("NAME"),
 	}
-	cmd.Flags().DurationVar(&keep, "keep", keep, "how long the former secrets still count")
+	cmd.Flags().Var(&keep, "keep", "how long the former secrets still count")
 	cmd.Flags().BoolVar(&lift, "no-limit", false, "leave the ceiling of the former secrets behind")
 	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -129,7 +129,7 @@ another ceiling, and --no-limit does without the one that they have.`,
 		if err != nil {
 			return err
 		}
-		seconds := int64(keep / time.Second)
+		seconds := keep.seconds()
 		rotation := admin.SecretRotation{Name: f.name, Expires: in(f.expires), Keep: &seconds, Limit: f.limit.limit(), LiftLimit: lift}
 		made, err := api.RotateSecret(cmd.Context(), args[0], rotation, admin.IdempotencyKey(f.request))
 		if err != nil {
@@ -142,18 +142,18 @@ another ceiling, and --no-limit does without the one that they have.`,
 
 func newClientSecretAdd(as *operatorFlag) *cobra.Command {
 	var f secretFlags
-	var starts time.Duration
+	var starts span
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Give a client one more secret, beside those that it has",
 		Long: `Give a client one more secret, for instance one for each place where it runs. A client that
 authenticates with a key may have one too: it counts from when its method changes.`,
-		Example: `  writ client secret add billing --name eu-west --expires-in 2160h
+		Example: `  writ client secret add billing --name eu-west --expires-in 90d
   writ client secret add billing --name next --starts-in 24h --out billing.secret
   writ client secret add billing --name laptop --ttl 2m --scope "orders:read" --network 192.0.2.0/24`,
 		Args: exactArgs("NAME"),
 	}
-	cmd.Flags().DurationVar(&starts, "starts-in", 0, "from when on it counts, such as 24h; 0: at once")
+	cmd.Flags().Var(&starts, "starts-in", "from when on it counts, such as 24h; 0: at once")
 	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		api, err := f.connect(as)

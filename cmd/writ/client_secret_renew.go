@@ -15,7 +15,7 @@ import (
 // renewal is what writ client secret renew is told.
 type renewal struct {
 	issuer, clientID, file string
-	older                  time.Duration
+	older                  span
 }
 
 func newClientSecretRenew() *cobra.Command {
@@ -31,14 +31,14 @@ The former secret counts for 24 hours more, for others who have it. FILE.rotatio
 file, keeps what an interrupted renewal needs: the same command goes on with it, and no secret
 is lost. With --older-than the command can run as often as you like, such as from cron.`,
 		Example: `  writ client secret renew --file billing.secret --client billing-4fk2p9qz7a
-  writ client secret renew --older-than 720h   # all from the environment`,
+  writ client secret renew --older-than 30d   # all from the environment`,
 		Args: noArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&r.issuer, "issuer", "", "`URL` of the issuer (WRIT_ISSUER)")
 	flags.StringVar(&r.clientID, "client", "", "`ID` of the client (WRIT_CLIENT_ID)")
 	flags.StringVar(&r.file, "file", "", "`FILE` with the secret (WRIT_CLIENT_SECRET_FILE)")
-	flags.DurationVar(&r.older, "older-than", 0, "do nothing unless the file is at least so old, such as 720h")
+	flags.Var(&r.older, "older-than", "do nothing unless the file is at least so old, such as 30d")
 	_ = cmd.MarkFlagFilename("file") // fails only for a flag that is not there
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -51,7 +51,7 @@ is lost. With --older-than the command can run as often as you like, such as fro
 			return err
 		}
 		age := time.Since(info.ModTime())
-		renew := age >= r.older
+		renew := age >= time.Duration(r.older)
 		if renew {
 			if err := source.RotateSecret(cmd.Context()); err != nil {
 				return explainRenewal(err)

@@ -80,7 +80,11 @@ func describeAuthentication(client admin.Client, lives bool) []string {
 	}
 	for _, secret := range client.Secrets {
 		if lives {
-			fields = append(fields, "secret", secret.ID+", "+life(secret.Created, secret.Expires), "", describeLimit(secret.Limit), "", lastUse(secret.LastUse))
+			name := secret.ID
+			if secret.Name != "" {
+				name += " (" + secret.Name + ")"
+			}
+			fields = append(fields, "secret", name+", "+life(secret.Created, secret.Expires), "", describeLimit(secret.Limit), "", lastUse(secret.LastUse))
 		}
 	}
 	if client.RotatesSecrets {

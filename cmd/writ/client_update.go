@@ -13,12 +13,18 @@ import (
 func newClientUpdate(as *operatorFlag) *cobra.Command {
 	var auth authentication
 	var said saidFlags
-	var keep, ttl, reuse time.Duration
+	var rights rightsFlags
+	var keep span
+	var ttl, reuse time.Duration
 	cmd := &cobra.Command{
 		Use:   "update NAME",
-		Short: "Change how a client authenticates, and what its tokens are bound to",
-		Long: `Change how a client authenticates, where it may ask from, and what its tokens are bound to and
-say. What is not named stays as it is.
+		Short: "Change what a client may ask for, and how it authenticates",
+		Long: `Change what a client may ask for, how it authenticates, where it may ask from, and what its
+tokens are bound to and say. What is not named stays as it is.
+
+--grant says all scopes that the client has on that resource by itself from now on. What it has
+no more it cannot get any more; tokens that it has stay good until they expire. "writ client
+show" says which scopes it uses, and "writ plan" what a change would break.
 
 A request from outside of the networks is refused as one with a wrong secret is. The address
 that counts is that of the connection, or the one that a proxy of trusted_proxies reports:
@@ -28,7 +34,9 @@ When the method changes, --keep-former lets the one before count as well for tha
 that a client moves from a secret to a key without an interruption: "writ client show" says
 when each was last used. Without it the one before ends at once. Later it moves that end, and
 --keep-former 0 ends it now.`,
-		Example: `  writ client update billing --public-key billing.pub --keep-former 24h
+		Example: `  writ client update billing --grant "https://api.example.com=orders:read" --role clerk
+  writ client update billing --remove-grant https://old.example.com --remove-role boss
+  writ client update billing --public-key billing.pub --keep-former 24h
   writ client update billing --keep-former 0
   writ client update billing --dpop
   writ client update billing --dpop=false --ttl 2m
@@ -38,7 +46,8 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		Args: exactArgs("NAME"),
 	}
 	auth.flags(cmd, "what a new key or certificate is for, or as before")
-	cmd.Flags().DurationVar(&keep, "keep-former", 0, "how long the method before counts as well, such as 24h")
+	rights.flags(cmd)
+	cmd.Flags().Var(&keep, "keep-former", "how long the method before counts as well, such as 24h or 7d")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "longest life of its tokens, such as 2m; 0: the resource's")
 	said.flags(cmd)
 	reuseFlag(cmd.Flags(), &reuse)
@@ -47,19 +56,16 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		if cmd.Flags().NFlag() == 0 {
 			return errNothingToChange(cmd)
 		}
-		if keep < 0 {
-			return usageError{fmt.Errorf("--keep-former %v: take 0 or more", keep)}
-		}
 		api, err := as.connect()
 		if err != nil {
 			return err
 		}
-		client, err := api.Client(cmd.Context(), args[0])
+		before, err := api.Client(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		update := admin.ClientUpdate{ClientMetadata: client.ClientMetadata}
-		if err := errors.Join(auth.apply(&update.ClientMetadata), said.apply(&update.ClientMetadata)); err != nil {
+		update := admin.ClientUpdate{ClientMetadata: before.ClientMetadata}
+		if err := errors.Join(auth.apply(&update.ClientMetadata), said.apply(&update.ClientMetadata), rights.apply(&update.ClientMetadata)); err != nil {
 			return err
 		}
 		if cmd.Flags().Changed("ttl") {
@@ -68,20 +74,21 @@ when each was last used. Without it the one before ends at once. Later it moves 
 		if cmd.Flags().Changed("reuse-tokens") {
 			update.TokenReuseSeconds = int64(reuse / time.Second)
 		}
-		changed := update.TokenEndpointAuthMethod != client.TokenEndpointAuthMethod
+		changed := update.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod
 		switch {
 		case keep > 0:
-			update.KeepFormerUntil = time.Now().Add(keep)
+			update.KeepFormerUntil = time.Now().Add(time.Duration(keep))
 		case cmd.Flags().Changed("keep-former") && !changed:
 			update.KeepFormerUntil = time.Unix(1, 0) // over: it ends now
 		}
-		client, err = api.UpdateClient(cmd.Context(), client.ID, update, admin.IfMatch(client.ETag))
+		client, err := api.UpdateClient(cmd.Context(), before.ID, update, admin.IfMatch(before.ETag))
 		if err != nil {
 			return err
 		}
 		if err := showClient(cmd.OutOrStdout(), *asJSON, client); err != nil || *asJSON {
 			return err
 		}
+		writeLostScopes(cmd.OutOrStdout(), before, client, time.Now())
 		if note := leftOutside(client); note != "" && len(said.networks) > 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), "\n"+note)
 		}

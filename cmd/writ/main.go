@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -73,6 +72,9 @@ Exit codes: 0 done, 1 failed, 2 put wrongly; of writ plan --exit-code, 3 somethi
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		text, _, _ := strings.Cut(err.Error(), ": strconv.") // which would say it again, in Go's words
 		advice := "see: " + cmd.CommandPath() + " --help"
+		if near := nearFlag(cmd, text); near != "" {
+			advice = "did you mean: " + near + "\n" + advice
+		}
 		if strings.HasPrefix(text, "unknown shorthand flag") { // the ID of a key may begin so
 			advice += "\nan argument that begins with - stands behind --"
 		}
@@ -158,8 +160,8 @@ func adviceFor(err error) string {
 	if errors.Is(err, oauth.InvalidClient) {
 		return "name another operator's credential with --operator FILE, or make a new one, with the server stopped: writ init --new-operator"
 	}
-	if problem, refused := errors.AsType[*admin.Problem](err); refused && problem.Status == http.StatusPreconditionFailed {
-		return "somebody changed it at the same time, and nothing of theirs was undone: look at it, and run the command again"
+	if problem, refused := errors.AsType[*admin.Problem](err); refused {
+		return adviceForProblem(problem)
 	}
 	if _, refused := refusedAt(err); refused {
 		return "is the server running? start it in this directory: writ dev, or writ serve"

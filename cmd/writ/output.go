@@ -81,7 +81,7 @@ func writeList[T any](w io.Writer, asJSON bool, items []T, heading []string, row
 	case asJSON:
 		return writeJSON(w, items)
 	case len(rows) == 0:
-		_, err := fmt.Fprintln(w, "There are none yet.")
+		_, err := fmt.Fprintln(w, "There are none.")
 		return err
 	}
 	return writeTable(w, heading, rows)

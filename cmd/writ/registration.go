@@ -57,12 +57,21 @@ type span time.Duration
 
 // Set, String and Type are how flags are read and shown.
 func (s *span) Set(text string) error {
+	if text == "0" {
+		*s = 0
+		return nil
+	}
 	length, err := server.ParseDuration(text)
 	*s = span(length)
 	return err
 }
 
-func (s *span) String() string { return server.Duration(*s).String() }
+func (s *span) String() string {
+	if *s == 0 {
+		return "0"
+	}
+	return server.Duration(*s).String()
+}
 
 // Type names the kind of value.
 func (*span) Type() string { return "duration" }

@@ -63,7 +63,7 @@ and their tokens carry its name in the claim "roles".`,
 		if *asJSON {
 			return writeJSON(cmd.OutOrStdout(), made)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made role %s.\n\nLet a client have it:\n\n  writ client create NAME --role %s\n", made.Name, made.Name)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made role %s.\n\nLet a client have it:\n\n  writ client update NAME --role %s\n", made.Name, made.Name)
 		return err
 	}
 	return cmd
