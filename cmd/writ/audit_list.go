@@ -60,7 +60,16 @@ Times are RFC 3339, a date, or a duration: how long ago.`,
 		if err != nil {
 			return err
 		}
-		err = listAudit(cmd.Context(), trail, filter, *follow, newAuditWriter(cmd.OutOrStdout(), *asJSON, *asCSV))
+		write, written := newAuditWriter(cmd.OutOrStdout(), *asJSON, *asCSV), 0
+		record := write.record
+		write.record = func(r admin.AuditRecord) error {
+			written++
+			return record(r)
+		}
+		err = listAudit(cmd.Context(), trail, filter, *follow, write)
+		if err == nil && written == 0 && !*asJSON && !*asCSV {
+			fmt.Fprintln(cmd.ErrOrStderr(), "Nothing on record is as asked for.")
+		}
 		return errors.Join(err, done())
 	}
 	return cmd
@@ -159,7 +168,11 @@ func newAuditWriter(out io.Writer, asJSON, asCSV bool) auditWriter {
 // toldOf returns who did something and what it was, for people.
 func toldOf(r admin.AuditRecord) (who, what string) {
 	if r.Source == "history" {
-		return r.Actor, r.Object
+		what := []string{r.Object}
+		if r.Remote != "" {
+			what = append(what, "from="+r.Remote)
+		}
+		return r.Actor, strings.Join(what, " ")
 	}
 	var parts []string
 	for _, part := range [][2]string{

@@ -12,7 +12,9 @@ import (
 func TestWithGrant(t *testing.T) {
 	t.Parallel()
 	const api = "https://api.example.com"
-	grant := func(scopes, defaults []string) oauth.Grant { return oauth.Grant{Resource: api, Scopes: scopes, Defaults: defaults} }
+	grant := func(scopes, defaults []string) oauth.Grant {
+		return oauth.Grant{Resource: api, Scopes: scopes, Defaults: defaults}
+	}
 	other := oauth.Grant{Resource: "urn:other", Scopes: []string{"x"}}
 	for name, test := range map[string]struct {
 		old    []oauth.Grant

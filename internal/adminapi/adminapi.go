@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path"
 	"strings"
@@ -42,6 +43,9 @@ type Options struct {
 	// Explain tells why a request was refused; its error for an ID that it does not know is NoRefusal. nil: nothing is known.
 	Explain func(ctx context.Context, id string) (Explanation, error)
 	Audit   Audit // what the API tells of it; without its functions, that there is none
+	// RequestID names a request in the events of what it changes; nil: none has a name. Its RemoteAddr is to be that of the caller,
+	// whatever proxies are in between.
+	RequestID func(*http.Request) string
 }
 
 // New returns the handler of all paths below Prefix. It wants every request as it came: a mux in front of it must not
@@ -66,13 +70,14 @@ type api struct {
 	logger    *slog.Logger
 	explains  func(ctx context.Context, id string) (Explanation, error)
 	audit     Audit
+	requestID func(*http.Request) string
 	huma      huma.API
 	mux       *http.ServeMux
 	challenge string // without a scheme
 }
 
 func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options) *api {
-	a := &api{registry: reg, verifier: verifier, logger: options.Logger, explains: options.Explain, audit: options.Audit, mux: http.NewServeMux()}
+	a := &api{registry: reg, verifier: verifier, logger: options.Logger, explains: options.Explain, audit: options.Audit, requestID: options.RequestID, mux: http.NewServeMux()}
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
 	}
@@ -159,7 +164,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	handler, pattern := a.mux.Handler(r)
 	if pattern != "" {
-		a.mux.ServeHTTP(w, r) // again, because only so are the path's values set
+		from := context.WithValue(r.Context(), originKey{}, a.originOf(r))
+		a.mux.ServeHTTP(w, r.WithContext(from)) // again, because only so are the path's values set
 		return
 	}
 	answer := refused{header: http.Header{}}
@@ -223,8 +229,28 @@ func isJSON(values []string) bool {
 	return true
 }
 
+// An origin is where a request came from, in its context under originKey.
+type origin struct{ remote, requestID string }
+
+type originKey struct{}
+
+// originOf returns where a request came from, the address without its port.
+func (a *api) originOf(r *http.Request) origin {
+	from := origin{remote: r.RemoteAddr}
+	if withPort, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		from.remote = withPort.Addr().String()
+	}
+	if a.requestID != nil {
+		from.requestID = a.requestID(r)
+	}
+	return from
+}
+
 // actor returns who calls.
 func actor(ctx context.Context) registry.Actor {
 	token := resource.FromContext(ctx)
-	return registry.Actor{ID: token.ClientID, Scopes: token.Scope, TokenID: token.ID, Issued: token.IssuedAt}
+	from, _ := ctx.Value(originKey{}).(origin)
+	return registry.Actor{
+		ID: token.ClientID, Scopes: token.Scope, TokenID: token.ID, Issued: token.IssuedAt, Remote: from.remote, RequestID: from.requestID,
+	}
 }

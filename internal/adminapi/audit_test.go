@@ -3,10 +3,14 @@ package adminapi
 import (
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/writ-auth/writ/internal/registry"
 )
 
 func TestAudit(t *testing.T) {
@@ -35,5 +39,25 @@ func TestAudit(t *testing.T) {
 	b.handler = New(b.registry, b.verifier(), Options{Logger: slog.New(slog.DiscardHandler)})
 	for _, path := range []string{"/admin/v1/audit", "/admin/v1/audit/verification"} {
 		wantProblem(t, b.call("GET", path, b.all(), ""), 404)
+	}
+}
+
+// TestOriginInHistory: who reads the history sees from where a change was made.
+func TestOriginInHistory(t *testing.T) {
+	b := newBench(t)
+	for remote, want := range map[string]string{"192.0.2.7:4711": "192.0.2.7", "[2001:db8::7]:4711": "2001:db8::7", "192.0.2.8": "192.0.2.8"} {
+		r := httptest.NewRequest("POST", issuer+Prefix+"/roles", strings.NewReader(`{"name":"r`+want[len(want)-1:]+want[:1]+`","grants":[]}`))
+		r.Header.Set("Authorization", "Bearer "+b.token(registry.RolesWrite))
+		r.Header.Set("Content-Type", "application/json")
+		r.RemoteAddr = remote
+		w := httptest.NewRecorder()
+		b.handler.ServeHTTP(w, r)
+		events, err := b.store.Events(t.Context(), 0, 100)
+		if err != nil || w.Code != 201 {
+			t.Fatalf("%d: %v, %s", w.Code, err, w.Body)
+		}
+		if got, _ := registry.OriginOf(events[len(events)-1]); got != want {
+			t.Errorf("from %s: the event says %q, want %q", remote, got, want)
+		}
 	}
 }

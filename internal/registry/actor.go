@@ -54,6 +54,9 @@ type Actor struct {
 	TokenID string      // "" means that revocation is not looked at
 	Issued  time.Time   // when the token was
 
+	Remote    string // address that the request came from; stands in the events, as does the next
+	RequestID string
+
 	system bool
 }
 

@@ -134,8 +134,7 @@ func (d *draft) write(ctx context.Context, tx transaction, actor Actor) error {
 		if err := change.write(ctx, tx); err != nil {
 			return fmt.Errorf("%s %s: %w", change.Kind, change.Name, err)
 		}
-		change.event.Time, change.event.Actor = tx.now, actor.ID
-		if err := tx.Append(ctx, change.event); err != nil {
+		if err := tx.Append(ctx, actor.did(change.event, tx.now)); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ var errDryRun = errors.New("registry: dry run")
 func (r *Registry) Import(ctx context.Context, actor Actor, wanted Import) (ImportResult, error) {
 	var done *importing
 	err := r.change(ctx, actor, ClientsWrite, func(tx transaction) (store.Event, error) {
-		done = &importing{registry: r, transaction: tx, actor: actor.ID, taken: map[string]string{}}
+		done = &importing{registry: r, transaction: tx, actor: actor, taken: map[string]string{}}
 		if err := done.all(ctx, wanted); err != nil {
 			return store.Event{}, err
 		}
@@ -48,7 +48,7 @@ func (r *Registry) Import(ctx context.Context, actor Actor, wanted Import) (Impo
 type importing struct {
 	transaction
 	registry *Registry
-	actor    string
+	actor    Actor
 	taken    map[string]string // the IDs of clients by their names, and by themselves
 	items    []ImportItem
 	problems problems
@@ -87,8 +87,8 @@ func (i *importing) done(ctx context.Context, item ImportItem, event store.Event
 	if event.Action == "" {
 		return nil
 	}
-	event.Time, event.Actor, event.Object = i.now, i.actor, item.ID
-	return i.Append(ctx, event)
+	event.Object = item.ID
+	return i.Append(ctx, i.actor.did(event, i.now))
 }
 
 // wrong takes over what is wrong with one thing, by the field that it has in the whole, and hands on any other error.

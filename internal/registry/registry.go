@@ -104,8 +104,7 @@ func (r *Registry) change(ctx context.Context, actor Actor, scope string, do fun
 		if err != nil || event.Action == "" {
 			return err
 		}
-		event.Time, event.Actor = now, actor.ID
-		return tx.Append(ctx, event)
+		return tx.Append(ctx, actor.did(event, now))
 	})
 	return wrap(err)
 }

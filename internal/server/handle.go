@@ -48,7 +48,7 @@ func (s *Server) handle(context.Context) error {
 	if err != nil {
 		return err
 	}
-	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger, Audit: trail, Explain: s.explain})
+	api := adminapi.New(s.registry, verifier, adminapi.Options{Logger: s.logger, Audit: trail, Explain: s.explain, RequestID: RequestID})
 	s.admin.http.Handler = f.admin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, adminapi.Prefix+"/"):

@@ -230,6 +230,7 @@ func (t trail) changed(ctx context.Context, after int64) iter.Seq2[traced, error
 				record := adminapi.AuditRecord{
 					Time: e.Time, Kind: e.Action, Source: "history", Actor: e.Actor, Object: e.Object, Detail: e.Detail, Sequence: e.Sequence,
 				}
+				record.Remote, record.RequestID = registry.OriginOf(e)
 				if !yield(traced{record, mark{history: e.Sequence}}, nil) {
 					return
 				}
