@@ -806,6 +806,7 @@ func TestR21(t *testing.T) {
 		"expired":              {p.state(t, "", func(c map[string]any) { c["exp"] = noon.Unix() }), "invalid_software_statement"},
 		"without exp":          {p.state(t, "", func(c map[string]any) { delete(c, "exp") }), "invalid_software_statement"},
 		"from the future":      {p.state(t, "", func(c map[string]any) { c["iat"] = noon.Add(time.Minute).Unix() }), "invalid_software_statement"},
+		"not before later":     {p.state(t, "", func(c map[string]any) { c["nbf"] = noon.Add(time.Minute).Unix() }), "invalid_software_statement"},
 		"for another server":   {p.state(t, "", func(c map[string]any) { c["aud"] = "https://other.example.com" }), "invalid_software_statement"},
 		"an access token":      {p.state(t, "at+jwt", nil), "invalid_software_statement"},
 		"of an unknown issuer": {p.state(t, "", func(c map[string]any) { c["iss"] = "https://other.example.com" }), "unapproved_software_statement"},
@@ -820,6 +821,12 @@ func TestR21(t *testing.T) {
 			wantRefused(t, err, c.why)
 		})
 	}
+	t.Run("what is missing is said", func(t *testing.T) {
+		_, err := b.register(token, bodyWith(p.state(t, "", func(c map[string]any) { delete(c, "exp") }), ""))
+		if err == nil || !strings.Contains(err.Error(), "has no exp") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("required", func(t *testing.T) {
 		b.requireStatement = true
 		_, err := b.register(token, "{}")
