@@ -19,7 +19,7 @@ type AuditRecord struct {
 	Remote    string    `json:"remote,omitempty" doc:"Address of the caller"`
 	Scope     string    `json:"scope,omitempty"`
 	Audience  []string  `json:"audience,omitempty"`
-	Count     int64     `json:"count,omitempty" doc:"How many refusals the record stands for, if more than one"`
+	Count     int64     `json:"count,omitempty" doc:"How many refusals, or answers with a token given again, the record stands for, if more than one"`
 	Sequence  int64     `json:"sequence,omitempty" doc:"Of a change: its number"`
 }
 

@@ -26,7 +26,7 @@ type Event struct {
 	Remote    string // address of the caller
 	Scope     string
 	Audience  []string
-	Count     int64 // how many refusals this one line stands for; 0 means one
+	Count     int64 // how many refusals, or repeats, this one line stands for; 0 means one
 	// Checkpoint is the signed one, of a KindCheckpoint.
 	Checkpoint string
 
@@ -56,7 +56,7 @@ type Options struct {
 	RefusalsPerSecond int
 	// RefusalBytesPerDay bounds what refusals written one by one may add in a day; 64 MiB when 0.
 	RefusalBytesPerDay int64
-	// RefusalInterval is how often counted refusals are written; 10 s when 0.
+	// RefusalInterval is how often counted refusals and repeats are written; 10 s when 0.
 	RefusalInterval time.Duration
 	// Reserve is the free space, in bytes, that is left to recorded events: with less, refusals are only counted; 64 MiB
 	// when 0.

@@ -59,6 +59,7 @@ type Journal struct {
 	retryAt  time.Time // no attempt before
 	outage   outage
 	refusals refusals
+	repeats  repeats
 	asked    []chan<- signed // for a checkpoint
 	history  History         // what the next checkpoint says of it
 
@@ -73,11 +74,12 @@ type Journal struct {
 
 // A batch is written and fsynced as one.
 type batch struct {
-	events  []byte // encoded, one after the other
-	ends    []int  // of each in events
-	records int    // how many are recorded events, not refusals
-	refused []Event
-	timeout *time.Timer
+	events   []byte // encoded, one after the other
+	ends     []int  // of each in events
+	records  int    // how many are recorded events, not refusals
+	refused  []Event
+	repeated []Event
+	timeout  *time.Timer
 
 	finished bool          // the journal's mutex guards it
 	done     chan struct{} // closed when err is set
@@ -127,7 +129,7 @@ func newJournal(storage storage, state found, options Options) *Journal {
 	return &Journal{
 		options: options, storage: storage, last: state.last, notes: state.notes,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}),
-		refusals: newRefusals(options),
+		refusals: newRefusals(options), repeats: repeats{},
 	}
 }
 
@@ -309,7 +311,7 @@ func (j *Journal) waiting() int {
 	return len(j.pending.ends)
 }
 
-// sum puts the counted refusals into the next batch, unless the space left is for recorded events.
+// sum puts what was counted into the next batch, unless the space left is for recorded events.
 func (j *Journal) sum(always bool) {
 	j.checkSpace()
 	j.mu.Lock()
@@ -322,6 +324,7 @@ func (j *Journal) sum(always bool) {
 		b.append(appendEvent(nil, &event, maxText))
 		b.refused = append(b.refused, event)
 	}
+	j.sumRepeats()
 }
 
 // checkSpace looks at the free space, once a second at most.
@@ -422,6 +425,9 @@ func (j *Journal) settle(b *batch, told outage, err error) {
 	for _, event := range b.refused {
 		j.refusals.count(event)
 	}
+	for _, event := range b.repeated {
+		j.repeats.add(&event)
+	}
 	b.finish(j.failure)
 }
 
@@ -446,6 +452,7 @@ func (j *Journal) probe() {
 // flush waits until everything that came before is written.
 func (j *Journal) flush(ctx context.Context) error {
 	j.mu.Lock()
+	j.sumRepeats()
 	b := j.batch()
 	j.mu.Unlock()
 	select {

@@ -64,6 +64,7 @@ type minted struct {
 	token    string
 	claims   *oauth.Claims
 	repeated bool
+	remember func() // is called when the journal has it: none is given again whose first time may be missing; nil: nothing to do
 }
 
 // again returns the token of an authorization that is the same for the whole of a window, or nil for a client that gets a new
@@ -82,7 +83,7 @@ func (a *Authority) again(ctx context.Context, client *client, authorization *Au
 	known, found, lately := a.reuse.find(sum, now)
 	if lately {
 		claims.ID = known.id
-		return &minted{known.token, claims, true}
+		return &minted{token: known.token, claims: claims, repeated: true}
 	}
 	revocations := a.reuse.revocations.Load() // before the store is asked: a revocation after that counts
 	for step := range byte(maxSteps) {
@@ -101,8 +102,8 @@ func (a *Authority) again(ctx context.Context, client *client, authorization *Au
 			}
 			found = false
 		}
-		a.reuse.keep(sum, reused{claims.ID, token, now, revocations})
-		return &minted{token, claims, found}
+		remember := func() { a.reuse.keep(sum, reused{claims.ID, token, now, revocations}) }
+		return &minted{token, claims, found, remember}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,16 +210,30 @@ func TestTheSameTokenAgain(t *testing.T) {
 	another(t, "another scope", c.ask(0, "again", "scope", "read write"), first)
 	same(t, "the same scope", c.ask(1, "again", "scope", "read"), first)
 
-	events := c.nodes[0].journal.Events()
-	last := events[len(events)-1]
-	if last.Kind != eventIssued || last.TokenID == "" {
-		t.Errorf("the journal has %+v of a token that this node made first", last)
+	id := c.claims(first).ID // given once as the first of all, and twice again until here
+	for range 3 {
+		c.ask(0, "again", "scope", "read")
 	}
-	c.ask(0, "again", "scope", "read")
-	events = c.nodes[0].journal.Events()
-	again := events[len(events)-1]
-	if again.Kind != eventRepeated || again.TokenID != c.claims(first).ID || again.ClientID != "again" {
-		t.Errorf("the journal has %+v of a token that was given again", again)
+	var told []string
+	for _, event := range c.nodes[0].journal.Events() {
+		if event.TokenID == id {
+			told = append(told, fmt.Sprint(event.Kind, " ", event.ClientID, " ", event.Count))
+		}
+	}
+	if want := []string{"token.issued again 0", "token.repeated again 5"}; !slices.Equal(told, want) {
+		t.Errorf("the journal has %q of a token, want %q", told, want)
+	}
+}
+
+// TestReuseNeedsTheFirstEvent: a token whose event is not on disk has not left, and is not given to the next who asks.
+func TestReuseNeedsTheFirstEvent(t *testing.T) {
+	c := newCluster(t, 1)
+	c.close()
+	if _, err := c.try(0, "again"); err == nil {
+		t.Fatal("a token without an event")
+	}
+	if held := len(c.nodes[0].reuse.made.recent); held != 0 {
+		t.Errorf("%d tokens without an event would be given again", held)
 	}
 }
 

@@ -100,7 +100,7 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 // mint makes the token of an authorization. It leaves only when its event is on disk: what was issued can always be
 // told, whatever happens next.
 func (a *Authority) mint(ctx context.Context, r *Request, client *client, authorization *Authorization) (*oauth.TokenResponse, error) {
-	now, kind := a.now(), eventIssued
+	now := a.now()
 	made := a.again(ctx, client, authorization, now)
 	if made == nil {
 		made = &minted{claims: claimsOf(a.issuer, now, newTokenID(), authorization)}
@@ -113,22 +113,19 @@ func (a *Authority) mint(ctx context.Context, r *Request, client *client, author
 		}
 	}
 	token, claims := made.token, made.claims
-	if made.repeated {
-		kind = eventRepeated
-	}
 	if len(token) > jose.MaxTokenBytes {
 		// We could neither introspect nor revoke it.
 		return nil, oauth.Errorf(oauth.InvalidScope, "the token would be larger than 16 KiB: ask for fewer resources or scopes")
 	}
 	event := audit.Event{
-		Time: now, Kind: kind, ClientID: claims.ClientID, TokenID: claims.ID, Scope: claims.Scope,
+		Time: now, Kind: eventIssued, ClientID: claims.ClientID, TokenID: claims.ID, Scope: claims.Scope,
 		Audience: authorization.Audience, RequestID: r.ID, Remote: r.Remote,
 	}
-	begun := a.begin()
-	err := a.journal.Record(ctx, event)
-	a.ended(ctx, "journal", begun, err)
-	if err != nil {
+	if err := a.tell(ctx, event, made.repeated); err != nil {
 		return nil, unavailable(err)
+	}
+	if made.remember != nil {
+		made.remember()
 	}
 	r.Outcome.issued(authorization)
 	r.Outcome.Repeated = made.repeated
@@ -138,6 +135,18 @@ func (a *Authority) mint(ctx context.Context, r *Request, client *client, author
 		ExpiresIn:   int64(claims.Expires) - now.Unix(),
 		Scope:       claims.Scope,
 	}, nil
+}
+
+// tell has the event on disk when it returns nil; that of a token given again, whose first one is there, soon after and summed up.
+func (a *Authority) tell(ctx context.Context, event audit.Event, repeated bool) error {
+	if repeated {
+		event.Kind = eventRepeated
+		return a.journal.Repeat(event)
+	}
+	begun := a.begin()
+	err := a.journal.Record(ctx, event)
+	a.ended(ctx, "journal", begun, err)
+	return err
 }
 
 // begin and ended tell of a step, where somebody wants to hear of it.
