@@ -3,20 +3,23 @@ package authority
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/writ-auth/writ/internal/slowhash"
 	"github.com/writ-auth/writ/internal/store"
 )
 
-// The bounds of slow hashes. They take a part of the processors and no more, whoever asks: a flood of wrong secrets delays what
+// The bounds of slow hashes. They take a part of the processors and no more, and only what nothing else wants of it, whoever asks: a flood of wrong secrets delays what
 // needs a slow hash itself, which is the first token of an imported client since the process began, and nothing else.
 const (
 	slowWait  = 2 * time.Second // how long a request waits for its turn
 	slowQueue = 32              // how many requests wait
+	slowShare = 4               // how many of them are of one address, when more than half of those that can wait do
 )
 
 // errSlowBusy is why a request was not decided: others verify slow hashes.
@@ -34,6 +37,7 @@ type slowSecrets struct {
 	turns  chan struct{} // as many as may work at once
 	queue  chan struct{} // as many as may wait or work
 	census sync.Mutex    // held by the one who counts
+	begun  atomic.Int64  // hashes, ever
 
 	mu          sync.Mutex
 	need        slowhash.Work            // the most that the secrets of one client take; under mu
@@ -42,6 +46,7 @@ type slowSecrets struct {
 	proven, old map[string]string        // fast hashes of secrets that were good, by the slow one; under mu
 	waiting     map[credentialOf]upgrade // to get a hash of ours; under mu
 	spent       slowhash.Work            // all of it, ever; under mu
+	sources     map[netip.Prefix]int     // how many wait or work, of each address; under mu
 }
 
 // An upgrade is a secret in clear whose hash is to be replaced. It is kept for the seconds until that is done.
@@ -49,6 +54,7 @@ type upgrade struct{ old, secret string }
 
 // A slowRun is what slow hashing was done for one request. Its zero value is none.
 type slowRun struct {
+	source   netip.Prefix    // the address that it came from
 	verdicts map[string]bool // by hash: a request verifies each once, although its client is read twice
 	done     slowhash.Work
 	busy     bool         // there was no turn for it
@@ -59,7 +65,7 @@ func newSlowSecrets() *slowSecrets {
 	turns := max(1, runtime.GOMAXPROCS(0)/2)
 	return &slowSecrets{
 		turns: make(chan struct{}, turns), queue: make(chan struct{}, turns+slowQueue), counted: -1,
-		proven: map[string]string{}, waiting: map[credentialOf]upgrade{},
+		proven: map[string]string{}, waiting: map[credentialOf]upgrade{}, sources: map[netip.Prefix]int{},
 	}
 }
 
@@ -102,8 +108,9 @@ func (s *slowSecrets) verify(ctx context.Context, known store.Secret, text strin
 	if err != nil || !s.enter(ctx, run) {
 		return false
 	}
-	defer s.leave()
-	good := hash.Verify(text)
+	defer s.leave(run)
+	good := false
+	slowhash.Aside(func() { good = hash.Verify(text) })
 	s.note(run, hash.Work())
 	if run.verdicts == nil {
 		run.verdicts = map[string]bool{}
@@ -121,8 +128,8 @@ func (s *slowSecrets) complete(ctx context.Context, text string, run *slowRun) e
 	missing := s.need.Minus(run.done)
 	s.mu.Unlock()
 	if missing != (slowhash.Work{}) && !run.busy && s.enter(ctx, run) {
-		defer s.leave()
-		missing.Do(text)
+		defer s.leave(run)
+		slowhash.Aside(func() { missing.Do(text) })
 		s.note(run, missing)
 	}
 	if run.busy {
@@ -137,29 +144,54 @@ func (s *slowSecrets) note(run *slowRun, work slowhash.Work) {
 	run.done, s.spent = run.done.Plus(work), s.spent.Plus(work)
 }
 
-// enter waits for a turn to work. There is none when too many wait, or for too long.
+// enter waits for a turn to work. There is none when too many wait, or too many from the same address, or for too long.
 func (s *slowSecrets) enter(ctx context.Context, run *slowRun) bool {
-	select {
-	case s.queue <- struct{}{}:
-	default:
-		run.busy = true
+	run.busy = !s.queueUp(run)
+	if run.busy {
 		return false
 	}
 	wait, cancel := context.WithTimeout(ctx, slowWait)
 	defer cancel()
 	select {
 	case s.turns <- struct{}{}:
+		s.begun.Add(1)
 		return true
 	case <-wait.Done():
-		<-s.queue
+		s.goAway(run)
 		run.busy = true
 		return false
 	}
 }
 
-func (s *slowSecrets) leave() {
-	<-s.turns
+// queueUp takes one of the places to wait at, unless there is none, or the last ones are for others: who guesses from one address
+// must not keep out those who come from elsewhere.
+func (s *slowSecrets) queueUp(run *slowRun) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sources[run.source] >= slowShare && len(s.queue) > cap(s.queue)/2 {
+		return false
+	}
+	select {
+	case s.queue <- struct{}{}:
+		s.sources[run.source]++
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *slowSecrets) goAway(run *slowRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	<-s.queue
+	if s.sources[run.source]--; s.sources[run.source] <= 0 {
+		delete(s.sources, run.source)
+	}
+}
+
+func (s *slowSecrets) leave(run *slowRun) {
+	<-s.turns
+	s.goAway(run)
 }
 
 func (s *slowSecrets) remembered(hash string) (fast string, found bool) {

@@ -185,6 +185,51 @@ func TestSlowFlood(t *testing.T) {
 	}
 }
 
+// TestSlowFloodOfOneAddress: when many wait for a slow hash, one address is told to come back before the others are.
+func TestSlowFloodOfOneAddress(t *testing.T) {
+	s := newSlowSecrets()
+	from := func(address string) *slowRun { return &slowRun{source: networkOf(address)} }
+	var waiting []*slowRun
+	join := func(address string) bool {
+		run := from(address)
+		joined := s.queueUp(run)
+		if joined {
+			waiting = append(waiting, run)
+		}
+		return joined
+	}
+	for i := range cap(s.queue)/2 + 1 {
+		if !join("2001:db8::1") {
+			t.Fatalf("the address that is alone is refused after %d", i)
+		}
+	}
+	if join("2001:db8::2") { // of the same /64
+		t.Error("an address takes what others need")
+	}
+	for i := range slowShare {
+		if !join("192.0.2.1:443") {
+			t.Fatalf("another address is refused after %d", i)
+		}
+	}
+	if join("192.0.2.1:444") {
+		t.Error("another address takes what others need")
+	}
+	for i := 0; len(s.queue) < cap(s.queue); i++ {
+		if !join(fmt.Sprintf("198.51.100.%d:1", i)) {
+			t.Fatalf("an address is refused while there is room")
+		}
+	}
+	if join("203.0.113.1:1") {
+		t.Error("more wait than can")
+	}
+	for _, run := range waiting {
+		s.goAway(run)
+	}
+	if len(s.queue) != 0 || len(s.sources) != 0 {
+		t.Errorf("%d wait, and %d addresses are remembered", len(s.queue), len(s.sources))
+	}
+}
+
 // TestUpgradeSecrets: a secret that was good gets a hash of ours: a fast one if it was generated, a slow one if it could be
 // guessed. One that was not good gets none, nor that of a client who may not come in.
 func TestUpgradeSecrets(t *testing.T) {

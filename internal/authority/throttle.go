@@ -110,17 +110,18 @@ func callerOf(clientID, remote string) caller {
 	if len(clientID) > 128 {
 		clientID = clientID[:128]
 	}
-	who := caller{clientID: clientID}
+	return caller{clientID, networkOf(remote)}
+}
+
+// networkOf returns what counts as one address; of what cannot be read, the zero Prefix.
+func networkOf(remote string) netip.Prefix {
 	address := parseAddress(remote)
-	if !address.IsValid() {
-		return who
-	}
 	bits := 32
 	if address.Is6() {
 		bits = 64
 	}
-	who.network, _ = address.Prefix(bits)
-	return who
+	network, _ := address.Prefix(bits) // the error is of no address at all
+	return network
 }
 
 // parseAddress reads the address of a caller, with or without a port. An IPv4 address in the form of IPv6 is the IPv4 address;

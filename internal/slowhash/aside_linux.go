@@ -1,0 +1,22 @@
+package slowhash
+
+import (
+	"runtime"
+	"syscall"
+)
+
+// asidePriority gives what is done aside a tenth of what anything else of the process gets, as long as that has something to do.
+// It is not the lowest: the collector cannot do without any of the process' threads for long.
+const asidePriority = 10
+
+// Aside does long work on a thread of its own that everything else comes before, and returns when it is done.
+func Aside(work func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()                                          // for good: the thread cannot get its priority back, and ends with this
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, asidePriority) // of this thread; without it, all is as it was
+		work()
+	}()
+	<-done
+}
