@@ -12,7 +12,7 @@ import (
 func TestDrillR24(t *testing.T) {
 	d := begin(t, "R24", "5x of the measured capacity: goodput >= 90 % of the most, accepted p99 < 250 ms, 503 + Retry-After p50 < 5 ms, normal <= 2 s after")
 	d.note("shortened", "15 s of overload instead of 60")
-	n := newNode(t, "writ", "WRIT_LIMITS_IN_FLIGHT=128")
+	n := newNode(t, "writ")
 	n.start()
 	o := operate(t, n, n)
 	o.resource(api, "RS256")

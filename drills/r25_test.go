@@ -44,6 +44,7 @@ func TestDrillR25(t *testing.T) {
 	guesses := guess.end()
 	d.note("guesses", guesses.classes())
 	d.want("guesses_accepted", len(guesses.of("200")), len(guesses.of("200")) == 0)
+	d.note("valid", busy.classes())
 	d.want("valid_not_200", busy.bad("200"), busy.bad("200") == 0)
 	d.note("valid_p99_before", calm.percentile(.99))
 	d.want("valid_p99", busy.percentile(.99), busy.percentile(.99) < max(3*calm.percentile(.99), 10*time.Millisecond))

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,7 @@ type Authority struct {
 	reuse       *reuse
 	verified    *memory[[sha256.Size]byte, verified]
 	unrevoked   *memory[string, unrevoked]
+	turns       *turns // of signatures
 
 	reading         sync.Mutex                        // held by who reads revocations
 	revocations     atomic.Pointer[revocations]       // of the current Trust
@@ -151,6 +153,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a.verified, a.unrevoked = newMemory[[sha256.Size]byte, verified](maxVerified), newMemory[string, unrevoked](maxUnrevoked)
 	a.verifySignature = (*jose.Token).Verify
 	a.slow = newSlowSecrets()
+	a.turns = newTurns(runtime.GOMAXPROCS(0))
 	a.directory = newDirectory(options.Store, a.now)
 	a.directory.learn = a.slow.learn
 	for _, algorithm := range []string{jose.ES256, keyring.Sealing} {

@@ -76,7 +76,7 @@ func (a *Authority) encode(authorization *Authorization, claims *oauth.Claims, a
 	if err != nil {
 		return "", err
 	}
-	return signer.Sign(oauth.TypeAccessToken, payload)
+	return a.sign(signer, oauth.TypeAccessToken, payload)
 }
 
 // appendClaims appends claims as JSON, as encoding/json would. It is written by hand because it runs once a token: a reflecting

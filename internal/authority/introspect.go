@@ -47,7 +47,7 @@ func (a *Authority) IntrospectSigned(ctx context.Context, r *Request) (string, e
 	if err != nil {
 		return "", unavailable(err)
 	}
-	return signer.Sign(oauth.TypeIntrospection, payload)
+	return a.sign(signer, oauth.TypeIntrospection, payload)
 }
 
 func (a *Authority) introspect(ctx context.Context, r *Request) (*oauth.Introspection, *client, error) {

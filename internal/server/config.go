@@ -174,7 +174,8 @@ type Limits struct {
 	// and never one with a request. One address (of IPv6 one /64) may have a quarter of them; this machine, plain_http_behind
 	// and trusted_proxies may have all.
 	Connections int `yaml:"connections" default:"4096" min:"16" max:"1000000"`
-	// Requests being answered at once by a listener. Above it the answer is 503 with Retry-After. Bodies on their way take at most in_flight
+	// Requests being answered at once by a listener. Above it the answer is 503 with Retry-After, as it is for tokens whose signatures
+	// would come too late whatever this is (docs/operations.md, "Overload"). Bodies on their way take at most in_flight
 	// times body of memory together: above that one of more than 4 KiB, or a second one on its connection, gets the same answer.
 	InFlight int `yaml:"in_flight" default:"512" min:"1" max:"100000"`
 	// Requests a second from one address (of IPv6 one /64) to the public listeners. Above it the answer is 429 with Retry-After.

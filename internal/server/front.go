@@ -28,6 +28,8 @@ type front struct {
 	pace     *pace                    // of addresses; nil: without limit
 	tracing  *tracing                 // nil: nothing is traced
 	spans    map[string]string        // what the span of a request to a path is called
+	// overloaded tells of a request whether it would be answered too late; nil: none is
+	overloaded func(*http.Request) bool
 }
 
 // maxAdminBody bounds a request to the admin API (SECURITY, section 5).
@@ -38,8 +40,8 @@ const maxAdminBody = adminapi.MaxDeclaredBody
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
 		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining, f.traffic), f.tracing.requests(f.spans), recoverPanics(f.logger, f.panics), hsts,
-		admit(f.proxies), limitAddresses(f.proxies, f.pace, f.full.limited(limitAddress)), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms, f.full.full(causeBodies)),
-		bound(f.limits.InFlight, f.full.full(causeInFlight)))
+		shed(f.overloaded, f.overflow(causeSignatures)), admit(f.proxies), limitAddresses(f.proxies, f.pace, f.full.limited(limitAddress)), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms, f.full.full(causeBodies)),
+		bound(f.limits.InFlight, f.overflow(causeInFlight)))
 }
 
 // admin is the same for the admin listener, which no proxy stands in front of.
@@ -47,7 +49,7 @@ func (f front) admin(handler http.Handler) http.Handler {
 	return chain(handler,
 		meter(maxAdminBody), identify(proxies{}, f.logger), logAccess(f.logger, f.draining, f.traffic), f.tracing.requests(f.spans), recoverPanics(f.logger, f.panics), hsts,
 		boundHeader, stripCertificates(nil), plainPaths(adminapi.Prefix+"/"), receive(maxAdminBody, newBudget(f.limits, maxAdminBody), inAdminAPI, f.full.full(causeBodies)),
-		bound(f.limits.InFlight, f.full.full(causeInFlight)))
+		bound(f.limits.InFlight, f.overflow(causeInFlight)))
 }
 
 // inAdminAPI tells the only requests on the admin listener that may have a body.

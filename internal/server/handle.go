@@ -28,7 +28,7 @@ func (s *Server) handle(context.Context) error {
 	f := front{
 		proxies: s.config.proxies(),
 		limits:  s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
-		forms: s.config.bodies(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions, pace: s.pace, tracing: s.tracing, spans: spansOf(s.issuer),
+		forms: s.config.bodies(s.issuer), traffic: s.public.traffic, full: s.metrics.decisions, pace: s.pace, tracing: s.tracing, spans: spansOf(s.issuer), overloaded: forTokens(s.issuer, s.authority.Overloaded),
 	}
 	oauth := endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe, RotateSecret: s.rotateSecret, Registry: s.registrar(),
@@ -43,7 +43,7 @@ func (s *Server) handle(context.Context) error {
 	}))
 
 	s.handleMTLS()
-	f.traffic, f.spans = s.admin.traffic, map[string]string{adminapi.Prefix: onAdmin}
+	f.overloaded, f.traffic, f.spans = nil, s.admin.traffic, map[string]string{adminapi.Prefix: onAdmin}
 	trail, err := s.audit()
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (s *Server) handleMTLS() {
 	f := front{
 		proxies: s.config.mtlsProxies(), chains: from,
 		limits: s.config.Limits, logger: s.logger, panics: &s.panics, draining: &s.draining,
-		forms: formsOf(s.mtlsURL), traffic: s.mtls.traffic, full: s.metrics.decisions, pace: s.pace, tracing: s.tracing, spans: spansOf(s.mtlsURL),
+		forms: formsOf(s.mtlsURL), traffic: s.mtls.traffic, full: s.metrics.decisions, pace: s.pace, tracing: s.tracing, spans: spansOf(s.mtlsURL), overloaded: forTokens(s.mtlsURL, s.authority.Overloaded),
 	}
 	s.mtls.http.Handler = f.public(endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Base: s.mtlsURL, Certificates: certificatesFrom(from), Observe: s.metrics.decisions.observe,

@@ -16,11 +16,12 @@ import (
 
 // Why nothing could be decided, and the request got 503.
 const (
-	causeInFlight = "in_flight" // as many requests as there may be are being answered
-	causeBodies   = "bodies"    // no memory for another body
-	causeStore    = "store"
-	causeJournal  = "journal"
-	causeKeys     = "keys"
+	causeInFlight   = "in_flight"  // as many requests as there may be are being answered
+	causeSignatures = "signatures" // more tokens are asked for than can be signed soon
+	causeBodies     = "bodies"     // no memory for another body
+	causeStore      = "store"
+	causeJournal    = "journal"
+	causeKeys       = "keys"
 )
 
 // Which limit of how often a request was above.
@@ -43,7 +44,7 @@ var (
 	labelFormat  = label{"format", []string{store.FormatJWT, store.FormatOpaque, other}}
 	labelToken   = label{"algorithm", append(append([]string{keyring.Sealing}, jose.Algorithms...), other)}
 	labelBinding = label{"binding", []string{authority.BoundToNothing, authority.BoundToKey, authority.BoundToCertificate, authority.BoundToBoth, other}}
-	labelCause   = label{"cause", []string{causeStore, causeJournal, causeKeys, causeInFlight, causeBodies, other}}
+	labelCause   = label{"cause", []string{causeStore, causeJournal, causeKeys, causeInFlight, causeSignatures, causeBodies, other}}
 )
 
 // decisionMetrics are of what the authority decided.
@@ -68,7 +69,7 @@ func newDecisionMetrics(m *metrics) *decisionMetrics {
 			[]label{labelDecider}),
 		paced: m.family("writ_requests_limited_total", "Requests that got 429 because the address or the client asked too often (limits.address_rate, limits.client_rate).",
 			[]label{labelLimit}),
-		unavailable: m.family("writ_requests_unavailable_total", "Requests that got 503, by what was missing: the store, the journal's disk, a key, a free slot (limits.in_flight), memory for the body.",
+		unavailable: m.family("writ_requests_unavailable_total", "Requests that got 503, by what was missing: the store, the journal's disk, a key, a free slot (limits.in_flight), processors for all the signatures that are asked for, memory for the body.",
 			[]label{labelCause}),
 	}
 }

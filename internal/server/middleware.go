@@ -97,6 +97,7 @@ type recorder struct {
 	http.ResponseWriter
 	draining *atomic.Bool
 	over     *metered
+	shed     bool // it is refused for want of room, as are many others
 	status   int
 	written  int64
 }
@@ -137,7 +138,7 @@ func logAccess(logger *slog.Logger, draining *atomic.Bool, count *traffic) middl
 				took := time.Since(start)
 				count.end(r, rec.status, took)
 				level := slog.LevelInfo
-				if rec.status >= http.StatusInternalServerError {
+				if rec.status >= http.StatusInternalServerError && !rec.shed {
 					level = slog.LevelError
 				}
 				switch {
@@ -264,25 +265,6 @@ func plainPaths(escapesBehind string) middleware {
 				return
 			}
 			next.ServeHTTP(w, r)
-		})
-	}
-}
-
-// bound answers at most n requests at once. The others are told so at once instead of waiting: a queue without an end only
-// makes everyone late. refused hears of each of them.
-func bound(n int, refused func()) middleware {
-	slots := make(chan struct{}, n)
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-				next.ServeHTTP(w, r)
-			default:
-				refused()
-				w.Header().Set("Retry-After", "1")
-				refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")
-			}
 		})
 	}
 }

@@ -6,40 +6,47 @@ import (
 	"time"
 )
 
-// How many processors the Go runtime has on a machine, or in a container, with a single core.
+// How many processors the Go runtime has, where what it does holds one of them up.
 //
-// With one, a goroutine that waits for the disk in a system call holds up all others until the runtime notices, up to 10 ms
-// later. With two, nobody waits; but the threads of the two take the core from each other, which costs a sixth of all tokens. So
-// it is one while nothing waits for the disk, and two where something does: a journal that cannot be synced aside (see package
-// audit), or SQLite while it is written to all the time, as it is where clients authenticate with assertions or send DPoP
-// proofs. On more cores, or where GOMAXPROCS is set, nothing is changed.
+// On a single core, a goroutine that waits for the disk in a system call holds up all others until the runtime notices, up to
+// 10 ms later. With two processors, nobody waits; but the threads of the two take the core from each other, which costs a sixth of
+// all tokens. So it is one while nothing waits for the disk, and two where something does: a journal that cannot be synced
+// aside (see package audit), or SQLite while it is written to all the time, as it is where clients authenticate with assertions
+// or send DPoP proofs.
+//
+// On any number of cores, signatures with RSA and slow hashes take so long that while all processors are at them nobody looks for
+// requests, not even to refuse one (SECURITY, drills R24 and R25). While there are many, there is one processor more than cores: the
+// kernel lets it have its share of them at once.
+//
+// Where GOMAXPROCS is set, nothing is changed.
 
-// Writes so often keep the disk busy; after so many steps without them, it is not.
+// So often is many; after so many steps without, it is over.
 const (
 	processorsStep = 100 * time.Millisecond
-	manyWrites     = 5 // in a step
+	manyHolds      = 5 // in a step
 	calmSteps      = 50
 )
 
-// processors decides for one core again and again. One goroutine at a time may use it.
+// processors decides again and again whether there is to be one more. One goroutine at a time may use it.
 type processors struct {
-	writes func() int64 // to the disk, by threads that wait for it, until now
-	set    func(n int)  // tells the runtime
-	now    int          // what it was told
+	holds func() int64 // how often a processor was held up, until now
+	set   func(n int)  // tells the runtime
+	cores int
+	now   int // what it was told
 
 	seen int64
-	calm int // steps since the last with many writes
+	calm int // steps since the last with many
 }
 
 func (p *processors) step(context.Context) error {
-	writes := p.writes()
-	if p.calm++; writes-p.seen >= manyWrites {
+	holds := p.holds()
+	if p.calm++; holds-p.seen >= manyHolds {
 		p.calm = 0
 	}
-	p.seen = writes
-	n := 1
+	p.seen = holds
+	n := p.cores
 	if p.calm < calmSteps {
-		n = 2
+		n++
 	}
 	if n != p.now {
 		p.now = n
@@ -48,20 +55,32 @@ func (p *processors) step(context.Context) error {
 	return nil
 }
 
-// shareCore begins to decide, where there is anything to decide: on one core, and where nobody has decided already (GOMAXPROCS).
-func (s *Server) shareCore(cores int, decided string) error {
-	if cores > 1 || decided != "" {
+// shareCores begins to decide, unless somebody has decided already (GOMAXPROCS).
+func (s *Server) shareCores(cores int, decided string) error {
+	if decided != "" {
 		return nil
 	}
-	if s.journal.Blocks() {
-		runtime.GOMAXPROCS(2)
-		return nil
+	holds := s.longWork
+	if cores == 1 {
+		if s.journal.Blocks() {
+			runtime.GOMAXPROCS(2)
+			return nil
+		}
+		options, err := s.config.storeOptions()
+		if err != nil {
+			return err
+		}
+		if isSQLite(options) {
+			holds = func() int64 { return s.metrics.store.writes.Load() + s.longWork() }
+		}
 	}
-	options, err := s.config.storeOptions()
-	if err != nil || !isSQLite(options) {
-		return err
-	}
-	p := &processors{writes: s.metrics.store.writes.Load, set: func(n int) { runtime.GOMAXPROCS(n) }, now: cores, calm: calmSteps}
+	p := &processors{holds: holds, set: func(n int) { runtime.GOMAXPROCS(n) }, cores: cores, now: cores, calm: calmSteps}
 	s.loops = append(s.loops, loop{name: "processors", every: processorsStep, timeout: time.Second, step: p.step})
 	return nil
+}
+
+// longWork counts what takes long. One slow hash is many: it takes most of a step.
+func (s *Server) longWork() int64 {
+	signatures, hashes := s.authority.LongWork()
+	return signatures + manyHolds*hashes
 }

@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-// TestProcessorsOfOneCore: two while there are many writes to the disk, one when there have been none for five seconds.
-func TestProcessorsOfOneCore(t *testing.T) {
-	var writes int64
+// TestProcessors: one more than cores while they are held up often, and as many when they have not been for five seconds.
+func TestProcessors(t *testing.T) {
+	var holds int64
 	var told []int
-	p := &processors{writes: func() int64 { return writes }, set: func(n int) { told = append(told, n) }, now: 1, calm: calmSteps}
+	p := &processors{holds: func() int64 { return holds }, set: func(n int) { told = append(told, n) }, cores: 1, now: 1, calm: calmSteps}
 	steps := func(n int, each int64) {
 		t.Helper()
 		for range n {
-			writes += each
+			holds += each
 			if err := p.step(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -25,27 +25,22 @@ func TestProcessorsOfOneCore(t *testing.T) {
 			t.Fatalf("%s: the runtime was told %v, want %v", when, told, want)
 		}
 	}
-	steps(100, manyWrites-1)
-	check("few writes")
-	steps(3, manyWrites)
-	check("many writes", 2)
+	steps(100, manyHolds-1)
+	check("few")
+	steps(3, manyHolds)
+	check("many", 2)
 	steps(calmSteps-1, 0)
-	check("almost five seconds of few writes", 2)
-	steps(1, manyWrites)
+	check("almost five seconds of few", 2)
+	steps(1, manyHolds)
 	steps(calmSteps-1, 0)
 	check("many in between", 2)
 	steps(2, 0)
-	check("five seconds of few writes", 2, 1)
+	check("five seconds of few", 2, 1)
 }
 
 func TestProcessorsAreLeftAlone(t *testing.T) {
-	for name, of := range map[string]struct {
-		cores   int
-		decided string
-	}{"several cores": {cores: 2}, "GOMAXPROCS": {1, "1"}} {
-		s := &Server{}
-		if err := s.shareCore(of.cores, of.decided); err != nil || len(s.loops) != 0 {
-			t.Errorf("%s: %v, %d loops", name, err, len(s.loops))
-		}
+	s := &Server{}
+	if err := s.shareCores(1, "1"); err != nil || len(s.loops) != 0 {
+		t.Errorf("GOMAXPROCS is set: %v, %d loops", err, len(s.loops))
 	}
 }

@@ -109,7 +109,7 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.metrics.expiring = &expiring{registry: s.registry, store: s.store, now: s.now}
 	s.loops = s.background()
-	return s.shareCore(runtime.GOMAXPROCS(0), os.Getenv("GOMAXPROCS"))
+	return s.shareCores(runtime.GOMAXPROCS(0), os.Getenv("GOMAXPROCS"))
 }
 
 // IssuerURL returns the issuer identifier.
