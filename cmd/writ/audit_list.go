@@ -152,7 +152,7 @@ func newAuditWriter(out io.Writer, asJSON, asCSV bool) auditWriter {
 			return rows.Error()
 		}}
 	}
-	const layout = "%-19s  %-18s  %-28s  %s\n"
+	const layout = "%-19s  %-23s  %-28s  %s\n"
 	begun := false
 	return auditWriter{func(r admin.AuditRecord) error {
 		if !begun {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -11,8 +12,10 @@ import (
 type Expiry struct {
 	ClientID, ClientName string
 	Kind                 string // "secret" or "key"
-	ID                   string
+	ID, Name             string
 	Expires              time.Time
+	Rotated              time.Time // when a rotation put another in its place; zero for one that is current
+	Last                 bool      // no other one of the client, of which it accepts the kind, counts longer
 	LastUse
 }
 
@@ -46,6 +49,7 @@ func (r *Registry) Expiring(ctx context.Context, within time.Duration, tell func
 		}
 		for _, expiry := range found {
 			expiry.LastUse = lastUse(uses[client.ID], expiry.ID, time.Time{})
+			expiry.Last = expiry.Expires.Equal(lastEnd(client))
 			tell(expiry)
 		}
 	}
@@ -57,7 +61,7 @@ func expiringOf(client store.Client, soon func(time.Time) bool) map[string]Expir
 	found := map[string]Expiry{}
 	for _, secret := range client.Secrets {
 		if soon(secret.Expires) {
-			found[secret.ID] = Expiry{ClientID: client.ID, ClientName: client.Name, Kind: "secret", ID: secret.ID, Expires: secret.Expires}
+			found[secret.ID] = Expiry{ClientID: client.ID, ClientName: client.Name, Kind: "secret", ID: secret.ID, Name: secret.Name, Expires: secret.Expires, Rotated: secret.Rotated}
 		}
 	}
 	for _, key := range client.Keys {
@@ -66,4 +70,23 @@ func expiringOf(client store.Client, soon func(time.Time) bool) map[string]Expir
 		}
 	}
 	return found
+}
+
+// lastEnd returns when the last of the credentials ends that a client authenticates with; zero for never.
+func lastEnd(client store.Client) time.Time {
+	var ends []time.Time
+	if accepts(&client, usesSecrets) {
+		for _, secret := range client.Secrets {
+			ends = append(ends, secret.Expires)
+		}
+	}
+	if accepts(&client, usesKeys) {
+		for _, key := range client.Keys {
+			ends = append(ends, key.Expires)
+		}
+	}
+	if len(ends) == 0 || slices.ContainsFunc(ends, time.Time.IsZero) {
+		return time.Time{}
+	}
+	return slices.MaxFunc(ends, time.Time.Compare)
 }

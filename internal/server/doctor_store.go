@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/writ-auth/writ/internal/keyring"
+	"github.com/writ-auth/writ/internal/registry"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/internal/store/sqlstore"
 	"github.com/writ-auth/writ/oauth"
@@ -80,15 +81,18 @@ func (d *doctor) signingKeys(ctx context.Context, records store.Store) {
 // maxTold bounds what is told of one kind: the rest is counted.
 const maxTold = 20
 
-// credentials looks for secrets and keys that end, and clients that have none which counts.
+// credentials looks for secrets and keys that end, and for clients that have none which counts.
 func (d *doctor) credentials(ctx context.Context, records store.Store) {
 	const check = "credentials"
-	before := len(d.found)
-	clients := 0
+	before, clients := len(d.found), 0
 	err := each(ctx, records.Clients(), func(client store.Client) {
 		clients++
-		d.credentialsOf(client)
+		d.withoutCredential(client)
 	})
+	if err == nil {
+		now := func() time.Time { return d.now }
+		err = registry.New(registry.Options{Store: records, Now: now}).Expiring(ctx, 30*day, d.expiring)
+	}
 	if err != nil {
 		d.add(check, DiagnosisFailed, err.Error(), "")
 		return
@@ -104,29 +108,61 @@ func (d *doctor) credentials(ctx context.Context, records store.Store) {
 	}
 }
 
-// credentialsOf tells of the credential of a client that ends last: one that ends beside another is no finding, but how a
-// rotation goes.
-func (d *doctor) credentialsOf(client store.Client) {
-	if client.Suspended {
+// expiring tells of a credential that ends. One that a rotation has given its end is no finding while nobody uses it: that is how a
+// rotation goes. One beside another warns, as only those who have it are stopped.
+func (d *doctor) expiring(e registry.Expiry) {
+	if !e.Rotated.IsZero() && !e.LastUsed.After(e.Rotated) {
 		return
 	}
-	remedy := "writ client secret rotate " + client.Name
+	what, remedy := "the last credential of the client "+e.ClientName, "writ client secret rotate "+e.ClientName
+	if e.Kind == "key" {
+		remedy = "writ client key add " + e.ClientName + " --public-key FILE"
+	}
+	if e.Last {
+		d.expiry("credentials", what, e.Expires, remedy)
+		return
+	}
+	what = "the " + e.Kind + " " + e.ID
+	if e.Name != "" {
+		what += " (" + e.Name + ")"
+	}
+	what += " of the client " + e.ClientName + ", which has others, "
+	if e.LastUsed.IsZero() {
+		what += "never used,"
+	} else {
+		what += "last used " + e.LastUsed.UTC().Format(time.DateTime+" MST") + " from " + e.LastUsedFrom + ","
+	}
+	if d.expiry("credentials", what, e.Expires, remedy) {
+		d.found[len(d.found)-1].State = DiagnosisWarning
+	}
+}
+
+// withoutCredential tells of a client that has nothing to authenticate with.
+func (d *doctor) withoutCredential(client store.Client) {
+	kind, remedy := "secret", "writ client secret add "+client.Name
 	var ends []time.Time
 	switch {
+	case client.Suspended, client.FormerMethod != "": // a change of the method is under way
+		return
 	case client.AuthMethod == oauth.ClientSecretBasic || client.AuthMethod == oauth.ClientSecretPost:
 		for _, secret := range client.Secrets {
 			ends = append(ends, secret.Expires)
 		}
-	case client.JWKSURI == "" && len(client.Keys) > 0:
-		remedy = "writ client key add " + client.Name + " --public-key FILE"
+	case client.JWKSURI == "" && client.CertificateRule == "":
+		kind, remedy = "key", "writ client key add "+client.Name+" --public-key FILE"
 		for _, key := range client.Keys {
 			ends = append(ends, key.Expires)
 		}
-	}
-	if len(ends) == 0 || slices.ContainsFunc(ends, time.Time.IsZero) {
+	default:
 		return
 	}
-	d.expiry("credentials", "the last credential of the client "+client.Name, slices.MaxFunc(ends, time.Time.Compare), remedy)
+	counts := func(end time.Time) bool { return end.IsZero() || end.After(d.now) }
+	switch {
+	case len(ends) == 0:
+		d.add("credentials", DiagnosisWarning, "the client "+client.Name+" has no "+kind+": it can get no token", remedy)
+	case !slices.ContainsFunc(ends, counts):
+		d.expiry("credentials", "the last credential of the client "+client.Name, slices.MaxFunc(ends, time.Time.Compare), remedy)
+	}
 }
 
 func (d *doctor) profile(ctx context.Context, records store.Store) {

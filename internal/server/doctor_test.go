@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/internal/store/memstore"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -84,44 +85,70 @@ func TestDiagnoseNothing(t *testing.T) {
 	}
 }
 
-// TestDiagnoseExpiry: a credential is told of 30, 7 and 1 days before it ends, unless another one goes on.
+// TestDiagnoseExpiry: a credential is told of 30, 7 and 1 days before it ends, unless a rotation has given it its end and nobody uses
+// it any more.
 func TestDiagnoseExpiry(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	day := 24 * time.Hour
-	secret := func(left time.Duration) store.Secret { return store.Secret{Expires: now.Add(left)} }
+	n := 0
+	secret := func(left time.Duration) store.Secret {
+		n++
+		return store.Secret{ID: fmt.Sprint("s", n), Hash: "sha256:x", Expires: now.Add(left)}
+	}
+	good := store.Secret{ID: "good", Hash: "sha256:x"}
+	rotated := func(ago time.Duration) store.Secret {
+		return store.Secret{ID: "old", Hash: "sha256:x", Rotated: now.Add(-ago), Expires: now.Add(day)}
+	}
+	key := store.ClientKey{ID: "k", Algorithm: "ES256", Public: []byte("x")}
+	ending := key
+	ending.Expires = now.Add(3 * day)
 	for _, test := range []struct {
 		name, state, text string
 		client            store.Client
+		used              time.Duration // how long ago the secret old was
 	}{
-		{"for ever", "", "", store.Client{Secrets: []store.Secret{{}}}},
-		{"in 31 days", "", "", store.Client{Secrets: []store.Secret{secret(31 * day)}}},
-		{"in 30 days", DiagnosisWarning, "within 30 days", store.Client{Secrets: []store.Secret{secret(30 * day)}}},
-		{"in 7 days", DiagnosisWarning, "within 7 days", store.Client{Secrets: []store.Secret{secret(7 * day)}}},
-		{"in a day", DiagnosisFailed, "within a day", store.Client{Secrets: []store.Secret{secret(day)}}},
-		{"over", DiagnosisFailed, "has expired", store.Client{Secrets: []store.Secret{secret(-day)}}},
-		{"beside another", "", "", store.Client{Secrets: []store.Secret{secret(-day), {}}}},
-		{"beside one that ends later", DiagnosisWarning, "within 30 days", store.Client{Secrets: []store.Secret{secret(day), secret(20 * day)}}},
-		{"suspended", "", "", store.Client{Suspended: true, Secrets: []store.Secret{secret(day)}}},
-		{"a key", DiagnosisWarning, "within 7 days", store.Client{AuthMethod: oauth.PrivateKeyJWT, Keys: []store.ClientKey{{Expires: now.Add(3 * day)}}, Secrets: []store.Secret{{}}}},
-		{"keys elsewhere", "", "", store.Client{AuthMethod: oauth.PrivateKeyJWT, JWKSURI: "https://a"}},
+		{name: "for ever", client: store.Client{Secrets: []store.Secret{good}}},
+		{name: "in 31 days", client: store.Client{Secrets: []store.Secret{secret(31 * day)}}},
+		{"in 30 days", DiagnosisWarning, "the last credential of the client billing expires within 30 days", store.Client{Secrets: []store.Secret{secret(30 * day)}}, 0},
+		{"in 7 days", DiagnosisWarning, "within 7 days", store.Client{Secrets: []store.Secret{secret(7 * day)}}, 0},
+		{"in a day", DiagnosisFailed, "within a day", store.Client{Secrets: []store.Secret{secret(day)}}, 0},
+		{"over", DiagnosisFailed, "has expired", store.Client{Secrets: []store.Secret{secret(-day)}}, 0},
+		{name: "over, beside another", client: store.Client{Secrets: []store.Secret{secret(-day), good}}},
+		{"one of several", DiagnosisWarning, "which has others, never used, expires within a day", store.Client{Secrets: []store.Secret{secret(day), good}}, 0},
+		{"rotated out, and in use", DiagnosisWarning, "last used 2026-11-23 11:00:00 UTC from 192.0.2.7, expires within a day", store.Client{Secrets: []store.Secret{rotated(2 * time.Hour), good}}, time.Hour},
+		{name: "rotated out, and not used since", client: store.Client{Secrets: []store.Secret{rotated(2 * time.Hour), good}}, used: 3 * time.Hour},
+		{name: "rotated out a moment ago", client: store.Client{Secrets: []store.Secret{rotated(time.Second), good}}},
+		{name: "suspended", client: store.Client{Suspended: true, Secrets: []store.Secret{secret(day)}}},
+		{"a key", DiagnosisWarning, "within 7 days", store.Client{AuthMethod: oauth.PrivateKeyJWT, Keys: []store.ClientKey{ending}}, 0},
+		{name: "a key for ever", client: store.Client{AuthMethod: oauth.PrivateKeyJWT, Keys: []store.ClientKey{key}}},
+		{name: "keys elsewhere", client: store.Client{AuthMethod: oauth.PrivateKeyJWT, JWKSURI: "https://a"}},
+		{name: "a certificate", client: store.Client{AuthMethod: oauth.TLSClientAuth, CertificateRule: "san_dns", CertificateValue: "a"}},
+		{"no secret", DiagnosisWarning, "billing has no secret: it can get no token", store.Client{}, 0},
+		{"no key", DiagnosisWarning, "billing has no key: it can get no token", store.Client{AuthMethod: oauth.PrivateKeyJWT}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if test.client.Name = "billing"; test.client.AuthMethod == "" {
+			test.client.ID, test.client.Name = "billing-1", "billing"
+			if test.client.AuthMethod == "" {
 				test.client.AuthMethod = oauth.ClientSecretBasic
 			}
+			s := memstore.New()
+			err := s.Clients().Insert(t.Context(), test.client)
+			if err == nil && test.used > 0 {
+				err = s.NoteUses(t.Context(), []store.Use{{ClientID: "billing-1", Credential: "old", Last: now.Add(-test.used), Remote: "192.0.2.7"}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 			d := &doctor{now: now}
-			d.credentialsOf(test.client)
+			d.credentials(t.Context(), s)
 			if test.state == "" {
-				if len(d.found) > 0 {
-					t.Errorf("got %+v, want nothing", d.found)
-				}
+				wantDiagnosis(t, d.found, "credentials", DiagnosisOK, "of 1 clients none expires")
 				return
 			}
 			wantDiagnosis(t, d.found, "credentials", test.state, test.text)
-			if !strings.Contains(d.found[0].Remedy, "writ client ") || !strings.Contains(d.found[0].Remedy, "billing") {
-				t.Errorf("remedy: got %q", d.found[0].Remedy)
+			if len(d.found) != 1 || !strings.Contains(d.found[0].Remedy, "writ client ") || !strings.Contains(d.found[0].Remedy, "billing") {
+				t.Errorf("got %+v", d.found)
 			}
 		})
 	}

@@ -19,9 +19,15 @@ type ending struct{ clientID, credential string }
 // warnings, by this process. One goroutine at a time may use it.
 type told map[ending]time.Duration
 
-// tellExpiring writes a line to the log for each secret and key of a client that comes to its end.
+// tellEvery is how often the clients are read for it.
+const tellEvery = 30 * time.Minute
+
+// tellExpiring writes a line to the log for each secret and key of a client that comes to its end, if it is time to look again.
 func (s *Server) tellExpiring(ctx context.Context) error {
 	before, next, now := s.told, told{}, s.now()
+	if now.Before(s.toldAt.Add(tellEvery)) {
+		return nil
+	}
 	err := s.registry.Expiring(ctx, warnings[len(warnings)-1], func(e registry.Expiry) {
 		left := e.Expires.Sub(now)
 		key, due := ending{e.ClientID, e.Kind + " " + e.ID}, warnings[len(warnings)-1]
@@ -49,5 +55,8 @@ func (s *Server) tellExpiring(ctx context.Context) error {
 		}
 	}
 	s.told = next // of those that are gone nothing is kept
+	if err == nil {
+		s.toldAt = now
+	}
 	return err
 }

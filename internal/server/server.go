@@ -55,7 +55,8 @@ type Server struct {
 	tracing       *tracing // nil without a collector
 	pace          *pace    // of addresses, at all public listeners together
 	anchor        *anchor
-	told          told // which expiries; the loop's alone
+	told          told      // which expiries; the loop's alone
+	toldAt        time.Time // when told was last brought up to date; the loop's alone
 	loops         []loop
 	metrics       *metrics
 
@@ -237,7 +238,7 @@ func (s *Server) background() []loop {
 			_, err := s.registry.SweepRegistrations(ctx)
 			return err
 		}},
-		{name: "coming expiries", every: time.Hour, timeout: time.Minute, step: s.tellExpiring},
+		{name: "coming expiries", every: time.Minute, timeout: time.Minute, step: s.tellExpiring},
 	}
 	loops = append(loops, loop{name: "expiring credentials", every: 30 * time.Second, timeout: time.Minute, step: s.metrics.expiring.refresh})
 	for _, l := range s.listeners() {
