@@ -9,8 +9,8 @@ import (
 	"github.com/writ-auth/writ/internal/authority"
 )
 
-// tellEvery is how often the log says that requests are refused for want of room.
-const tellEvery = 10 * time.Second
+// overflowTold is how often the log says that requests are refused for want of room.
+const overflowTold = 10 * time.Second
 
 // An overflow answers requests that there is no room for: 503, and when to come again. A node that has too much to do does it more
 // often than anything else, so it costs little: the log has a warning now and then, and no error for each.
@@ -31,7 +31,7 @@ func (o *overflow) refuse(w http.ResponseWriter) {
 	o.counted()
 	o.refused.Add(1)
 	now, told := time.Now(), o.told.Load()
-	if now.UnixNano()-told > int64(tellEvery) && o.told.CompareAndSwap(told, now.UnixNano()) {
+	if now.UnixNano()-told > int64(overflowTold) && o.told.CompareAndSwap(told, now.UnixNano()) {
 		o.logger.Warn("requests are refused with 503: there are more than can be answered", "cause", o.cause, "refused", o.refused.Swap(0))
 	}
 	if rec, is := w.(*recorder); is {

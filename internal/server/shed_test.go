@@ -45,7 +45,7 @@ func testShed(t *testing.T) {
 	if got := gathered(t, m).of("writ_requests_unavailable_total", "cause", "signatures"); got != times {
 		t.Errorf("%v requests are counted, want %d", got, times)
 	}
-	time.Sleep(tellEvery + 1)
+	time.Sleep(overflowTold + 1)
 	post("/token")
 	var told []any
 	for _, line := range log.lines(t) {
