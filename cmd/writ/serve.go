@@ -65,7 +65,7 @@ credential is left in DATA/operator.json.`,
 		if err != nil {
 			return err
 		}
-		defer holdHeapFloor(os.Getenv("GOGC"), os.Getenv("GOMEMLIMIT"))()
+		defer paceCollector(os.Getenv("GOGC"), os.Getenv("GOMEMLIMIT"))()
 		running, err := server.New(cmd.Context(), config, server.Options{Logger: server.NewLogger(cmd.ErrOrStderr(), config.Log), Version: version})
 		if cmd.Context().Err() != nil && err != nil {
 			return nil // interrupted before it was ready

@@ -47,6 +47,9 @@ func keysOf(record store.Client) []clientKey {
 
 // ruleOf reads the certificate rule of a record. One that cannot be read matches nothing.
 func ruleOf(record store.Client) *pop.CertificateRule {
+	if record.CertificateRule == "" {
+		return nil
+	}
 	rule, err := pop.ParseCertificateRule(record.CertificateRule, record.CertificateValue)
 	if err != nil {
 		return nil

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/writ-auth/writ/internal/pop"
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
@@ -19,11 +17,8 @@ import (
 // MaxStale is how long what was known lately goes on being served while the store cannot be read at all (SECURITY, 6.2).
 const MaxStale = 15 * time.Minute
 
-// The bounds of the copy in memory. maxAge is a promise: a change counts on every node within a second.
-const (
-	maxAge     = time.Second
-	maxClients = 100_000
-)
+// maxAge is how old the copy in memory may be. It is a promise: a change counts on every node within a second.
+const maxAge = time.Second
 
 // How long a request waits for a store that does not answer, how long one does that could do without the answer, where the last
 // answer came at once and where it did not, and how long after that no other such request waits: a database that hangs, or is slow, must not make the callers slow whom it is not
@@ -42,7 +37,7 @@ type directory struct {
 	store   store.Store
 	now     func() time.Time
 	began   time.Time
-	clients *otter.Cache[string, *client]
+	clients *roster
 	learn   func(store.Client) // hears of every client that is read
 
 	turn    chan struct{} // holds one value while somebody reads the catalog
@@ -68,12 +63,12 @@ type client struct {
 	grants     map[string]*effective // by resource
 	keys       []clientKey
 	rule       *pop.CertificateRule // which certificates are the client's; nil: none
-	noted      *scopeNotes          // shared with the entries before and after it
-	confirmed  *atomic.Int64        // when the store was last known to say the same: nanoseconds after the directory began
 	networks   []netip.Prefix       // where it may ask from; none: everywhere
 	limits     map[string]*limit    // ceilings of secrets, by their IDs; nil without
-	asked      *atomic.Int64        // when it will have worked off its requests; shared with the entries before and after it
 	limit      *limit               // the one that this is the client under; nil: all that it is
+
+	confirmed, asked *atomic.Int64 // see place, with whoever was made ready before and after
+	noted            *marks
 }
 
 // effective is what a client may have of one resource.
@@ -88,8 +83,7 @@ type effective struct {
 }
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
-	clients := otter.Must(&otter.Options[string, *client]{MaximumSize: maxClients})
-	return &directory{store: s, now: now, began: now(), clients: clients, learn: func(store.Client) {}, turn: make(chan struct{}, 1)}
+	return &directory{store: s, now: now, began: now(), clients: newRoster(), learn: func(store.Client) {}, turn: make(chan struct{}, 1)}
 }
 
 // poll looks whether anything changed and, if so, reads resources and roles again.
@@ -240,13 +234,13 @@ func (d *directory) client(ctx context.Context, id string) (known *client, fresh
 	if err != nil {
 		return nil, false, err
 	}
-	cached, found := d.clients.GetIfPresent(id)
-	if found && cached.generation == catalog.generation {
+	cached := d.clients.find(id, catalog)
+	if cached != nil && cached.generation == catalog.generation {
 		d.confirm(cached, catalog.readAt)
 		return cached, false, nil
 	}
 	// What changed since is not known, and may be this client: it counts no longer than a catalog that cannot be read.
-	lately := found && d.now().Sub(d.began)-time.Duration(cached.confirmed.Load()) <= MaxStale
+	lately := cached != nil && d.now().Sub(d.began)-time.Duration(cached.confirmed.Load()) <= MaxStale
 	away := d.now().Sub(catalog.readAt) > maxAge // current has tried, and has checked that what is known may still be served
 	if away && lately {
 		return cached, false, nil
@@ -273,34 +267,25 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 	catalog, asked := d.catalog.Load(), d.now()
 	record, err := d.store.Clients().Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		d.clients.Invalidate(id)
+		d.clients.forget(id)
 	}
 	if err != nil {
 		return nil, err
 	}
 	d.learn(record)
-	known := &client{
-		Client: &record, generation: catalog.generation, grants: catalog.effective(record),
-		keys: keysOf(record), rule: ruleOf(record), confirmed: &atomic.Int64{}, networks: networksOf(record.Networks), noted: &scopeNotes{}, asked: &atomic.Int64{},
-	}
-	if before, cached := d.clients.GetIfPresent(record.ID); cached {
-		known.noted, known.asked = before.noted, before.asked
-	}
-	known.readLimits()
+	known := d.clients.keep(record, catalog)
 	d.confirm(known, asked)
-	d.clients.Set(record.ID, known) // not id, which holds on to the whole request that it came in
 	return known, nil
 }
 
 // sameWork reads, after a client was found or not, one that does not exist or one that does: a refusal always costs one of
-// each, so that its time does not tell who is registered (CVE-2026-41263). The cache is asked as well: it keeps a record of
-// what it is asked for and has, and that takes time a little later.
+// each, so that its time does not tell who is registered (CVE-2026-41263). The copy in memory is asked as well.
 func (d *directory) sameWork(ctx context.Context, found bool) error {
-	id := "-"
-	if catalog := d.catalog.Load(); !found && catalog.anyClient != "" {
+	id, catalog := "-", d.catalog.Load()
+	if !found && catalog.anyClient != "" {
 		id = catalog.anyClient
 	}
-	d.clients.GetIfPresent(id)
+	d.clients.find(id, catalog)
 	if _, err := d.read(ctx, id); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}

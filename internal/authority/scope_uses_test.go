@@ -138,28 +138,31 @@ func TestUsedScopesAreBounded(t *testing.T) {
 	a, _ := usingScopes(t, &now)
 	known, _, err := a.directory.client(t.Context(), "two")
 	must(t, err)
-	for i := range 200 {
-		now = start.Add(time.Duration(i) * time.Second)
+	for i := range 2 * maxMarked {
 		a.noteScopes(known, []string{"https://b.test"}, fmt.Sprintf("read write s%d", i), "")
 	}
-	if got := len(known.noted.load()); got > maxScopeNotes {
-		t.Errorf("%d notes about one client", got)
+	if got := len(a.uses.more.recent) + len(a.uses.more.older); got > maxMarked {
+		t.Errorf("%d marks", got)
 	}
-	if got := scopesTaken(a); len(got) != 2 {
-		t.Errorf("got %q, want each scope that the resource knows once", got)
+	if got := scopesTaken(a); len(got) < 2 || len(got) > 4 {
+		t.Errorf("got %q, want each scope that the resource knows, once until it was forgotten", got)
 	}
-	for i := range maxNoted {
-		a.uses.put(fmt.Sprint(i), "scope:read https://b.test", "", now)
+	now = start.Add(time.Hour)
+	for i := range maxWaiting {
+		now = now.Add(time.Second)
+		one := *known
+		one.Client, one.noted = &store.Client{ID: fmt.Sprint(i)}, &marks{}
+		a.noteScopes(&one, []string{"https://b.test"}, "read", "")
 	}
-	if got := len(a.uses.waiting); got != maxNoted/2 {
-		t.Errorf("%d uses of scopes wait", got)
+	if got := len(a.uses.waiting); got != maxWaiting/2 {
+		t.Errorf("%d uses of scopes wait, want %d", got, maxWaiting/2)
 	}
-	*known.noted = scopeNotes{}
-	a.noteScopes(known, []string{"https://b.test"}, "read", "")
-	if got := known.noted.load(); len(got) != 0 {
+	*known.noted = marks{}
+	a.noteScopes(known, []string{"https://b.test"}, "delete", "")
+	if got := known.noted; got[0].Load() != 0 || got[1].Load() != 0 {
 		t.Errorf("got %v: what there was no room for counts as noted", got)
 	}
-	a.uses.note("known", "1", "", "")
+	a.uses.note(known.noted, "known", "1", "", "")
 	if _, waits := a.uses.waiting[credentialOf{"known", "1"}]; !waits {
 		t.Error("there was no room for a credential")
 	}

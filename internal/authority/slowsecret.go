@@ -22,6 +22,9 @@ const (
 	slowShare = 4               // how many of them are of one address, when more than half of those that can wait do
 )
 
+// maxProven bounds how many secrets are remembered to have been good, and how many wait for a hash of ours.
+const maxProven = 1 << 16
+
 // errSlowBusy is why a request was not decided: others verify slow hashes.
 var errSlowBusy = errors.New("authority: too many slow hashes at once")
 
@@ -207,7 +210,7 @@ func (s *slowSecrets) remembered(hash string) (fast string, found bool) {
 func (s *slowSecrets) remember(hash, secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.proven) >= maxNoted/2 {
+	if len(s.proven) >= maxProven/2 {
 		s.old, s.proven = s.proven, map[string]string{}
 	}
 	s.proven[hash] = store.HashSecret(secret)
@@ -224,7 +227,7 @@ func (s *slowSecrets) settled(clientID, secret string, run *slowRun) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting) < maxNoted {
+	if len(s.waiting) < maxProven {
 		s.waiting[credentialOf{clientID, run.proved.ID}] = upgrade{run.proved.Hash, strings.Clone(secret)}
 	}
 }

@@ -1,56 +1,88 @@
 package authority
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
 	"github.com/writ-auth/writ/oauth"
 )
 
-// noteInterval is how coarse uses are: of each credential, no more than one is noted in it.
+// noteInterval is how coarse uses are: of each credential, no more than one is noted in it. The busier notePace is, the longer
+// it gets, up to scopeInterval: who was noted a while ago waits for those who were not.
 const noteInterval = time.Minute
 
-// maxNoted bounds the memory that notes take: past it, the older half is forgotten, or, of those that nobody takes, the
-// newer. They are for an operator who wants to know whether a secret is still in use.
-const maxNoted = 1 << 16
+// notePace is how many uses are noted, of all clients together, so that to write them down never takes a noticeable part of a
+// processor: it is enough for 5 000 at once, and then for 12 000 a minute.
+var notePace = Pace{Rate: 200, Burst: 5000}
 
-// uses notes which credentials were good for something lately. It is safe for concurrent use.
+// maxWaiting bounds how many uses wait to be taken; half of them are for credentials.
+const maxWaiting = 1 << 13
+
+// uses notes which credentials were good for something lately, and who got which scopes. They are for an operator who wants to
+// know whether a secret, or a right, is still in use. It is safe for concurrent use.
 type uses struct {
-	now func() time.Time
+	now  func() time.Time
+	seed maphash.Seed
+	pace atomic.Int64 // when notePace has worked off what was noted
 
-	mu            sync.Mutex
-	recent, older map[credentialOf]time.Time // when a use was last noted; under mu
-	waiting       map[credentialOf]store.Use // to be taken; under mu
+	mu      sync.Mutex
+	more    marked                     // what there is no room for with a client; under mu
+	waiting map[credentialOf]store.Use // to be taken; under mu
 }
 
 type credentialOf struct{ clientID, credential string }
 
 func newUses(now func() time.Time) *uses {
-	return &uses{now: now, recent: map[credentialOf]time.Time{}, waiting: map[credentialOf]store.Use{}}
+	return &uses{now: now, seed: maphash.MakeSeed(), more: marked{recent: map[uint64]int64{}}, waiting: map[credentialOf]store.Use{}}
 }
 
-func (u *uses) note(clientID, credential, remote, agent string) {
-	now, key := u.now(), credentialOf{clientID, credential}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	last, found := u.recent[key]
-	if !found {
-		last, found = u.older[key]
-	}
-	if found && now.Sub(last) < noteInterval && now.After(last.Add(-noteInterval)) {
+// note notes the use of a credential, unless that was noted a moment ago.
+func (u *uses) note(of *marks, clientID, credential, remote, agent string) {
+	now, what := u.now(), maphash.String(u.seed, credential)
+	busy := u.busy(now)
+	if busy > 1 || fresh(of.find(what), now, noteInterval+time.Duration(busy*float64(scopeInterval-noteInterval))) {
 		return
 	}
-	if len(u.recent) >= maxNoted/2 {
-		u.older, u.recent = u.recent, map[credentialOf]time.Time{}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if fresh(u.last(of, clientID, what), now, noteInterval) || !u.room(credentialOf{clientID, credential}, maxWaiting) {
+		return
 	}
-	u.recent[key] = now
-	if _, waits := u.waiting[key]; waits || len(u.waiting) < maxNoted {
-		u.waiting[key] = store.Use{ClientID: clientID, Credential: credential, Last: now.UTC(), Remote: addressOf(remote), Agent: agentOf(agent)}
+	u.waiting[credentialOf{clientID, credential}] = store.Use{
+		ClientID: clientID, Credential: credential, Last: now.UTC(), Remote: addressOf(remote), Agent: agentOf(agent),
 	}
+	u.mark(of, clientID, what, now.Unix(), now)
+}
+
+// busy says how much of what notePace lets through at once was noted just now: 1 is all of it. A clock that was set back stops
+// nothing.
+func (u *uses) busy(now time.Time) float64 {
+	until := u.pace.Load()
+	behind := time.Duration(until - now.UnixNano())
+	if behind <= 0 {
+		return 0
+	}
+	busy := behind.Seconds() * float64(notePace.Rate) / float64(notePace.Burst-1)
+	if busy > 2 {
+		u.pace.CompareAndSwap(until, 0)
+		return 0
+	}
+	return busy
+}
+
+// room reports whether one more use may wait, if no more than so many do. What there is no room for is tried again with the
+// client's next token. The caller has mu.
+func (u *uses) room(of credentialOf, most int) bool {
+	if _, waits := u.waiting[of]; waits {
+		return true
+	}
+	return len(u.waiting) < most && notePace.take(&u.pace, u.now) == nil
 }
 
 // addressOf returns the address of a caller without the port, which says nothing later, and not as a part of the request.
@@ -72,8 +104,8 @@ func agentOf(agent string) string {
 
 const maxAgentBytes = 100
 
-// TakeUses returns the uses of credentials that were noted since it was called last, at most one for each. They are to be
-// kept with store.NoteUses; what is not kept is lost.
+// TakeUses returns the uses of credentials and scopes that were noted since it was called last, at most one for each. They are
+// to be kept with store.NoteUses; what is not kept is lost.
 func (a *Authority) TakeUses() []store.Use {
 	u := a.uses
 	u.mu.Lock()

@@ -12,6 +12,15 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
+// noting returns note for clients by their IDs.
+func noting(u *uses) func(clientID, credential, remote, agent string) {
+	var clients sync.Map
+	return func(clientID, credential, remote, agent string) {
+		of, _ := clients.LoadOrStore(clientID, &marks{})
+		u.note(of.(*marks), clientID, credential, remote, agent)
+	}
+}
+
 func TestUses(t *testing.T) {
 	now := start
 	clock := func() time.Time { return now }
@@ -30,18 +39,19 @@ func TestUses(t *testing.T) {
 	}
 	t.Run("one a minute for each credential, and each once", func(t *testing.T) {
 		u := newUses(clock)
+		note := noting(u)
 		now = start
-		u.note("a", "1", "192.0.2.1:443", "")
-		u.note("a", "2", "[2001:db8::1]:443", "")
-		u.note("b", "1", "a socket", "")
+		note("a", "1", "192.0.2.1:443", "")
+		note("a", "2", "[2001:db8::1]:443", "")
+		note("b", "1", "a socket", "")
 		want(t, u, "a 1 0s 192.0.2.1", "a 2 0s 2001:db8::1", "b 1 0s a socket")
 		now = start.Add(59 * time.Second)
-		u.note("a", "1", "", "")
+		note("a", "1", "", "")
 		want(t, u)
 		now = start.Add(time.Minute)
-		u.note("a", "1", "", "")
+		note("a", "1", "", "")
 		now = start.Add(2 * time.Minute)
-		u.note("a", "1", "", "")
+		note("a", "1", "", "")
 		want(t, u, "a 1 2m0s ")
 	})
 	t.Run("what the caller says that it is stands there in one short line, without a secret", func(t *testing.T) {
@@ -50,7 +60,8 @@ func TestUses(t *testing.T) {
 			"curl -u billing:writ_cs_5ef1JUD": "",
 		} {
 			u := newUses(clock)
-			u.note("a", "1", "", said)
+			note := noting(u)
+			note("a", "1", "", said)
 			if got := (&Authority{uses: u}).TakeUses(); len(got) != 1 || !strings.HasPrefix(got[0].Agent, strings.TrimRight(kept, "?")) || len(got[0].Agent) > 100 || strings.ContainsAny(got[0].Agent, "\n\x1b") || kept == "" && got[0].Agent != "" {
 				t.Errorf("%q: got %+v, want %q", said, got, kept)
 			}
@@ -58,24 +69,77 @@ func TestUses(t *testing.T) {
 	})
 	t.Run("a clock that was set back stops nothing", func(t *testing.T) {
 		u := newUses(clock)
+		note := noting(u)
 		now = start
-		u.note("a", "1", "", "")
+		note("a", "1", "", "")
 		now = start.Add(-time.Hour)
-		u.note("a", "1", "", "")
+		note("a", "1", "", "")
 		want(t, u, "a 1 -1h0m0s ")
+	})
+	t.Run("of all together there are so many a second", func(t *testing.T) {
+		u := newUses(clock)
+		note := noting(u)
+		now = start
+		for i := range notePace.Burst + 100 {
+			note(fmt.Sprint(i), "1", "", "")
+		}
+		if got := len(take(u)); got != notePace.Burst {
+			t.Errorf("%d at once, want %d", got, notePace.Burst)
+		}
+		now = start.Add(time.Second)
+		for i := range 2 * notePace.Burst { // those who were noted make room for those who were not
+			note(fmt.Sprint(i), "1", "", "")
+		}
+		if got := take(u); len(got) != notePace.Rate || slices.ContainsFunc(got, func(use string) bool { return len(use) < len("5000 1 1s ") }) {
+			t.Errorf("%d in a second, want %d: %.60q", len(got), notePace.Rate, got)
+		}
+		now = start.Add(2 * time.Minute)
+		note("0", "1", "", "")
+		want(t, u, "0 1 2m0s ")
 	})
 	t.Run("memory is bounded, whether or not anybody takes them", func(t *testing.T) {
 		u := newUses(clock)
-		now = start
-		for i := range 2 * maxNoted {
-			u.note(fmt.Sprint(i), "1", "", "")
+		note := noting(u)
+		const last = 2 * maxWaiting
+		for i := range last + 1 {
+			now = start.Add(time.Duration(i) * time.Second)
+			note(fmt.Sprint(i), "1", "", "")
 		}
-		if known := len(u.recent) + len(u.older); known > maxNoted || len(u.waiting) != maxNoted {
-			t.Errorf("%d are known and %d wait, want at most %d", known, len(u.waiting), maxNoted)
+		if len(u.waiting) != maxWaiting {
+			t.Errorf("%d wait, want %d", len(u.waiting), maxWaiting)
+		}
+		note("0", "1", "somewhere else", "") // it waits already
+		if got := u.waiting[credentialOf{"0", "1"}].Remote; got != "somewhere else" {
+			t.Errorf("what waits says %q", got)
+		}
+		take(u)
+		note(fmt.Sprint(last), "1", "", "") // there was no room for it before
+		want(t, u, fmt.Sprintf("%d 1 %s ", last, now.Sub(start)))
+		for i := range 2 * maxMarked {
+			u.more.set(uint64(i), now.Unix())
+		}
+		if known := len(u.more.recent) + len(u.more.older); known > maxMarked {
+			t.Errorf("%d marks, want at most %d", known, maxMarked)
+		}
+	})
+	t.Run("of a client with many credentials each", func(t *testing.T) {
+		u := newUses(clock)
+		note := noting(u)
+		now = start
+		for range 3 {
+			for i := range 20 {
+				note("a", fmt.Sprint(i), "", "")
+				note("b", fmt.Sprint(i), "", "")
+			}
+			now = now.Add(time.Second)
+		}
+		if got := take(u); len(got) != 40 || strings.Contains(fmt.Sprint(got), "s ") && !strings.HasSuffix(got[0], " 0s ") {
+			t.Errorf("%d were noted, want each of 20 of two clients once: %q", len(got), got)
 		}
 	})
 	t.Run("at once", func(t *testing.T) {
 		u := newUses(clock)
+		note := noting(u)
 		now = start
 		var group sync.WaitGroup
 		var mu sync.Mutex
@@ -83,7 +147,7 @@ func TestUses(t *testing.T) {
 		for i := range 8 {
 			group.Go(func() {
 				for j := range 200 {
-					u.note(fmt.Sprint(j), "1", fmt.Sprint(i), "")
+					note(fmt.Sprint(j), "1", fmt.Sprint(i), "")
 					some := (&Authority{uses: u}).TakeUses()
 					mu.Lock()
 					taken = append(taken, some...)

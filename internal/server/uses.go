@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/writ-auth/writ/internal/store"
 )
@@ -13,28 +11,30 @@ import (
 const maxUsesKept = 500
 
 // uses takes the last uses of credentials from the authority to the store, behind the requests that they tell of: no request
-// waits for it or fails with it. What the store does not take is tried again. One goroutine at a time may use it.
+// waits for it or fails with it. What the store does not take is tried again, and nothing else is taken before: while the store
+// is away the authority keeps what it has room for. One goroutine at a time may use it.
 type uses struct {
 	take func() []store.Use
 	keep func(context.Context, []store.Use) error
 
-	waiting map[[2]string]store.Use // by client and credential: at most one for each, however long the store is away
+	waiting []store.Use // were taken, and not kept yet
 }
 
 func (u *uses) flush(ctx context.Context) error {
-	if u.waiting == nil {
-		u.waiting = map[[2]string]store.Use{}
+	if err := u.keepWaiting(ctx); err != nil {
+		return err
 	}
-	for _, use := range u.take() {
-		u.waiting[[2]string{use.ClientID, use.Credential}] = use
-	}
-	for some := range slices.Chunk(slices.Collect(maps.Values(u.waiting)), maxUsesKept) {
-		if err := u.keep(ctx, some); err != nil {
+	u.waiting = u.take()
+	return u.keepWaiting(ctx)
+}
+
+func (u *uses) keepWaiting(ctx context.Context) error {
+	for len(u.waiting) > 0 {
+		part := u.waiting[:min(len(u.waiting), maxUsesKept)]
+		if err := u.keep(ctx, part); err != nil {
 			return err
 		}
-		for _, use := range some {
-			delete(u.waiting, [2]string{use.ClientID, use.Credential})
-		}
+		u.waiting = u.waiting[len(part):]
 	}
 	return nil
 }

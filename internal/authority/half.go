@@ -1,0 +1,205 @@
+package authority
+
+import (
+	"sync/atomic"
+
+	"github.com/writ-auth/writ/internal/store"
+)
+
+// The bounds of a half of the roster.
+const (
+	maxClients = 1 << 17
+	maxPacked  = 64 << 20 // bytes of records
+	maxShapes  = 1 << 10  // further clients have theirs with them
+	maxWasted  = 1 << 20  // bytes of records from before, and then as many as there are of others
+
+	chunkSize  = 64 << 10 // of records
+	chunkCount = 1 << 10  // of places
+)
+
+// A half of the roster grows until it is full; then a new one begins, and it goes when that is full, too. Who is seen meanwhile
+// moves over.
+type half struct {
+	index  []uint32  // numbers of places, from 1, by hash; 0 is free. At least half of them are
+	places [][]place // each chunkCount long, but the last
+	count  int       // of places
+
+	chunks       [][]byte // of records
+	size, wasted int      // bytes of them, and of records from before
+
+	shapes []*shape
+	known  map[string]uint16 // numbers of shapes, from 1, as they are packed
+}
+
+// A place is what is known of one client. It never moves within its half: who has the client refers to what is atomic in it.
+type place struct {
+	generation  int64        // that the record is of
+	confirmed   atomic.Int64 // when the store was last known to say the same: nanoseconds after the directory began
+	asked       atomic.Int64 // when the client will have worked off its requests
+	noted       marks
+	hash        uint32 // of the ID
+	length      uint32 // of the record; 0: the client is gone
+	chunk, from uint16 // where the record is
+	shape       uint16 // 0: it stands with the record
+}
+
+// take copies what is known besides the record.
+func (p *place) take(before *place) {
+	p.generation = before.generation
+	p.confirmed.Store(before.confirmed.Load())
+	p.asked.Store(before.asked.Load())
+	for i := range p.noted {
+		p.noted[i].Store(before.noted[i].Load())
+	}
+}
+
+func newHalf() *half { return &half{index: make([]uint32, 16), known: map[string]uint16{}} }
+
+func (h *half) full() bool {
+	return h.count >= maxClients || h.size >= maxPacked || h.wasted > maxWasted && h.wasted > h.size/2
+}
+
+func (h *half) at(number uint32) *place { return &h.places[number/chunkCount][number%chunkCount] }
+
+// find returns the place of a client, nil without.
+func (h *half) find(hash uint32, id string) *place {
+	for i := hash; ; i++ {
+		number := h.index[i&uint32(len(h.index)-1)]
+		if number == 0 {
+			return nil
+		}
+		place := h.at(number - 1)
+		if place.hash == hash && place.length > 0 && h.isOf(place, id) {
+			return place
+		}
+	}
+}
+
+// isOf reports whether a record begins with an ID.
+func (h *half) isOf(place *place, id string) bool {
+	var head [8]byte
+	p := packer{packed: head[:0]}
+	p.size(len(id))
+	size, record := len(p.packed), h.record(place)
+	return len(record) >= size+len(id) && string(record[:size]) == string(p.packed) && string(record[size:size+len(id)]) == id
+}
+
+func (h *half) record(place *place) []byte {
+	return h.chunks[place.chunk][place.from:][:place.length]
+}
+
+// add makes a place for a client that has none.
+func (h *half) add(hash uint32) *place {
+	if h.count%chunkCount == 0 {
+		h.places = append(h.places, make([]place, chunkCount))
+	}
+	made := h.at(uint32(h.count))
+	made.hash = hash
+	h.count++
+	if 2*h.count <= len(h.index) {
+		h.enter(uint32(h.count))
+		return made
+	}
+	h.index = make([]uint32, 2*len(h.index))
+	for number := range uint32(h.count) {
+		h.enter(number + 1)
+	}
+	return made
+}
+
+// enter enters the number of a place in the index.
+func (h *half) enter(number uint32) {
+	i, mask := h.at(number-1).hash, uint32(len(h.index)-1)
+	for h.index[i&mask] != 0 {
+		i++
+	}
+	h.index[i&mask] = number
+}
+
+// put writes the record of a place, unless it is there.
+func (h *half) put(place *place, id, common string, own []byte) {
+	place.shape = h.shape(common)
+	p := packer{packed: make([]byte, 0, len(id)+len(common)+len(own)+8)}
+	p.string(&id)
+	if place.shape == 0 {
+		p.packed = append(p.packed, common...)
+	}
+	p.packed = append(p.packed, own...)
+	if place.length > 0 && len(p.packed) <= int(place.length) {
+		h.wasted += int(place.length) - len(p.packed)
+	} else {
+		h.wasted += int(place.length)
+		h.makeRoom(place, len(p.packed))
+	}
+	place.length = uint32(len(p.packed))
+	copy(h.record(place), p.packed) // nobody has these bytes: look copies them
+}
+
+// makeRoom makes room for a record.
+func (h *half) makeRoom(place *place, length int) {
+	last := len(h.chunks) - 1
+	if last < 0 || len(h.chunks[last])+length > cap(h.chunks[last]) {
+		size := max(chunkSize, length) // a longer one has its own
+		h.chunks, h.size = append(h.chunks, make([]byte, 0, size)), h.size+size
+		last++
+	}
+	chunk := h.chunks[last]
+	place.chunk, place.from = uint16(last), uint16(len(chunk))
+	h.chunks[last] = chunk[:len(chunk)+length]
+}
+
+// shape returns the number of a shape, 0 if there are too many.
+func (h *half) shape(packed string) uint16 {
+	number, known := h.known[packed]
+	if known || len(h.shapes) == maxShapes {
+		return number
+	}
+	made, _ := shapeOf(packed)
+	h.shapes = append(h.shapes, made)
+	h.known[made.packed] = uint16(len(h.shapes))
+	return uint16(len(h.shapes))
+}
+
+// drop forgets a client.
+func (h *half) drop(place *place) {
+	h.wasted += int(place.length)
+	place.length = 0
+}
+
+// A seen client is one as it is kept, and may be looked at without the lock.
+type seen struct {
+	place      *place
+	generation int64
+	shape      *shape
+	id, own    string
+}
+
+// look copies what is known of a client.
+func (h *half) look(place *place) seen {
+	p := packer{text: string(h.record(place)), reads: true}
+	s := seen{place: place, generation: place.generation}
+	p.string(&s.id)
+	if s.own = p.text; place.shape > 0 {
+		s.shape = h.shapes[place.shape-1]
+	} else {
+		s.shape, s.own = shapeOf(s.own)
+	}
+	return s
+}
+
+// client makes the client ready.
+func (s seen) client(at *catalog) *client {
+	made := &struct {
+		client client
+		record store.Client
+	}{record: s.shape.record}
+	made.record.ID = s.id
+	p := packer{text: s.own, reads: true}
+	p.own(&made.record)
+	made.client = client{
+		Client: &made.record, generation: s.generation, grants: s.shape.grants(at), networks: s.shape.networks,
+		keys: keysOf(made.record), rule: ruleOf(made.record), confirmed: &s.place.confirmed, asked: &s.place.asked, noted: &s.place.noted,
+	}
+	made.client.readLimits()
+	return &made.client
+}

@@ -1,0 +1,211 @@
+package authority
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+)
+
+// A packer writes records of clients as few bytes, and reads them again. The same lines do both, so that what is read is what was
+// written: TestPack holds them to every field that there is.
+type packer struct {
+	packed []byte // what was written
+	text   string // what is still to be read
+	reads  bool
+	last   int64 // time, in microseconds
+}
+
+// common is what many clients have in common: how they authenticate and what they may have.
+func (p *packer) common(c *store.Client) {
+	p.string(&c.AuthMethod)
+	p.string(&c.FormerMethod)
+	p.time(&c.FormerUntil)
+	p.strings(&c.GrantTypes)
+	p.string(&c.SigningAlgorithm)
+	p.string(&c.CertificateRule)
+	p.bools(&c.CertificateBound, &c.DPoPBound, &c.MultipleAudiences, &c.RotatesSecrets, &c.Suspended)
+	list(p, &c.Grants, (*packer).grant)
+	p.strings(&c.Roles)
+	p.strings(&c.ResourceServerFor)
+	p.duration(&c.TokenTTL)
+	p.duration(&c.TokenReuse)
+	p.strings(&c.Networks)
+	p.string(&c.Claims)
+}
+
+// own is the rest, but for the ID.
+func (p *packer) own(c *store.Client) {
+	p.string(&c.Name)
+	list(p, &c.Secrets, (*packer).secret)
+	list(p, &c.Keys, (*packer).key)
+	p.string(&c.JWKSURI)
+	p.string(&c.CertificateValue)
+	p.time(&c.NotBefore)
+	p.registration(&c.Registration)
+	p.time(&c.Created)
+	p.time(&c.Updated)
+}
+
+func (p *packer) grant(g *store.Grant) {
+	p.string(&g.Resource)
+	p.strings(&g.Scopes)
+	p.strings(&g.Defaults)
+	p.string(&g.Claims)
+}
+
+func (p *packer) secret(s *store.Secret) {
+	p.string(&s.ID)
+	p.string(&s.Name)
+	p.hash(&s.Hash)
+	p.time(&s.Created)
+	p.time(&s.NotBefore)
+	p.time(&s.Expires)
+	p.time(&s.Rotated)
+	p.string(&s.Request)
+	p.limit(&s.Limit)
+}
+
+func (p *packer) key(k *store.ClientKey) {
+	p.string(&k.ID)
+	p.string(&k.Algorithm)
+	p.bytes(&k.Public)
+	p.bytes(&k.Certificate)
+	p.time(&k.Created)
+	p.time(&k.NotBefore)
+	p.time(&k.Expires)
+	p.limit(&k.Limit)
+}
+
+func (p *packer) limit(l *store.Limit) {
+	p.duration(&l.TokenTTL)
+	p.strings(&l.Scopes)
+	p.strings(&l.Networks)
+}
+
+func (p *packer) registration(r *store.Registration) {
+	p.string(&r.InitialToken)
+	p.string(&r.Hash)
+	p.string(&r.Software)
+	p.duration(&r.FirstUse)
+	p.duration(&r.Idle)
+	p.string(&r.Described)
+}
+
+// number is written in as few bytes as it needs.
+func (p *packer) number(n *int64) {
+	if !p.reads {
+		p.packed = binary.AppendVarint(p.packed, *n)
+		return
+	}
+	read, text := uint64(0), p.text
+	for i := range len(text) {
+		b := text[i]
+		read |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			*n, p.text = int64(read>>1)^-int64(read&1), text[i+1:]
+			return
+		}
+	}
+}
+
+// size is the length of something, in bytes or elements.
+func (p *packer) size(n int) int {
+	size := int64(n)
+	p.number(&size)
+	return int(size)
+}
+
+// string reads a part of the text that it stands in, which stays in memory with it.
+func (p *packer) string(s *string) {
+	size := p.size(len(*s))
+	if !p.reads {
+		p.packed = append(p.packed, *s...)
+		return
+	}
+	*s, p.text = p.text[:size], p.text[size:]
+}
+
+func (p *packer) bytes(b *[]byte) {
+	text := string(*b)
+	p.string(&text)
+	if p.reads && text != "" {
+		*b = []byte(text)
+	}
+}
+
+// list reads an empty list as nil.
+func list[T any](p *packer, all *[]T, each func(*packer, *T)) {
+	size := p.size(len(*all))
+	if p.reads && size > 0 {
+		*all = make([]T, size)
+	}
+	for i := range size {
+		each(p, &(*all)[i])
+	}
+}
+
+func (p *packer) strings(all *[]string) { list(p, all, (*packer).string) }
+
+func (p *packer) duration(d *time.Duration) { p.number((*int64)(d)) }
+
+// time has microseconds, as the store does, and is written as the distance from the time before it: 0 is no time, and 1 is none.
+func (p *packer) time(t *time.Time) {
+	var distance int64
+	if !p.reads && !t.IsZero() {
+		if distance = t.UnixMicro() - p.last; distance >= 0 {
+			distance++
+		}
+	}
+	if p.number(&distance); distance == 0 {
+		return
+	}
+	if distance > 0 {
+		distance--
+	}
+	if p.last += distance; p.reads {
+		*t = time.UnixMicro(p.last).UTC()
+	}
+}
+
+// sums are how the hashes of our own secrets stand behind their name, see store.HashSecret.
+var sums = base64.RawURLEncoding.Strict()
+
+// hash has a hash of our own as its bytes, and of any other the text.
+func (p *packer) hash(text *string) {
+	const name, size = "sha256:", 32
+	var sum [size + 1]byte // room for one too many
+	var whole [len(name) + 43]byte
+	ours := false
+	if !p.reads && len(*text) == len(whole) && strings.HasPrefix(*text, name) {
+		n, err := sums.Decode(sum[:], []byte((*text)[len(name):]))
+		ours = err == nil && n == size
+	}
+	if p.bools(&ours); !ours {
+		p.string(text)
+		return
+	}
+	if !p.reads {
+		p.packed = append(p.packed, sum[:size]...)
+		return
+	}
+	copy(sum[:], p.text[:size])
+	copy(whole[:], name)
+	sums.Encode(whole[len(name):], sum[:size])
+	*text, p.text = string(whole[:]), p.text[size:]
+}
+
+func (p *packer) bools(all ...*bool) {
+	var bits int64
+	for i, one := range all {
+		if *one {
+			bits |= 1 << i
+		}
+	}
+	p.number(&bits)
+	for i, one := range all {
+		*one = bits&(1<<i) != 0
+	}
+}

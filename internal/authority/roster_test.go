@@ -1,0 +1,295 @@
+package authority
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+	"github.com/writ-auth/writ/oauth"
+)
+
+// fill sets every field within v to something that is not its zero value.
+func fill(t testing.TB, v reflect.Value, n *int) {
+	t.Helper()
+	*n++
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(fmt.Sprint("text ", *n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int64:
+		v.SetInt(-int64(*n) << 33)
+	case reflect.Uint8:
+		v.SetUint(uint64(*n))
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(t, v.Index(i), n)
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.UnixMicro(start.UnixMicro() + int64(*n)).UTC()))
+			return
+		}
+		for i := range v.NumField() {
+			fill(t, v.Field(i), n)
+		}
+	default:
+		t.Fatalf("a record of a client has a %s: packer, and this test, must know it", v.Type())
+	}
+}
+
+// machine is a client like a hundred thousand others.
+func machine(i int) store.Client {
+	id := fmt.Sprintf("machine-%07d", i)
+	return store.Client{
+		ID: id, Name: "the-" + id, AuthMethod: oauth.ClientSecretBasic, GrantTypes: []string{oauth.ClientCredentials},
+		Secrets: []store.Secret{{ID: "first", Hash: store.HashSecret(id), Created: start.UTC()}},
+		Grants:  []store.Grant{to("https://a.test", "read")}, Created: start.UTC(), Updated: start.UTC(),
+	}
+}
+
+// someCatalog has a resource that knows a scope.
+func someCatalog(generation int64) *catalog {
+	return &catalog{generation: generation, resources: map[string]store.Resource{
+		"https://a.test": {URI: "https://a.test", Scopes: scopes("read", "write"), Format: store.FormatJWT, Algorithm: "ES256"},
+	}}
+}
+
+// TestPack: a client is kept with everything that its record says, whatever that is.
+func TestPack(t *testing.T) {
+	var full store.Client
+	n := 0
+	fill(t, reflect.ValueOf(&full).Elem(), &n)
+	long := machine(3)
+	long.Keys = []store.ClientKey{{ID: "large", Certificate: make([]byte, 3*chunkSize)}}
+	hashes := machine(4)
+	for _, hash := range []string{
+		"", "sha256:", "sha256:" + strings.Repeat("A", 43), "sha256:" + strings.Repeat("A", 42) + "B", "sha256:" + strings.Repeat("A", 42) + "\n",
+		"sha256:" + strings.Repeat("+", 43), "$2a$10$" + strings.Repeat("x", 53), "sha256:" + strings.Repeat("_", 44),
+	} {
+		hashes.Secrets = append(hashes.Secrets, store.Secret{Hash: hash})
+	}
+	for name, record := range map[string]store.Client{
+		"hashes": hashes, "everything": full, "nothing": {ID: "c"}, "a machine": machine(1), "a long one": long,
+		"before 1970": {ID: "d", NotBefore: time.UnixMicro(-2).UTC(), Created: time.UnixMicro(-1).UTC(), Updated: time.UnixMicro(-1).UTC(), TokenTTL: -1, Name: string([]byte{0, 0xff, 0x80})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoster()
+			kept := r.keep(record, someCatalog(1))
+			if !reflect.DeepEqual(*kept.Client, record) {
+				t.Errorf("got  %+v\nwant %+v", *kept.Client, record)
+			}
+			r.unready()
+			if found := r.find(record.ID, someCatalog(1)); found == nil || !reflect.DeepEqual(*found.Client, record) {
+				t.Errorf("found %+v, want %+v", found, record)
+			}
+		})
+	}
+}
+
+func TestPackNumbers(t *testing.T) {
+	for shift := range 64 {
+		for _, n := range []int64{1 << shift, -1 << shift, 1<<shift - 1, 0x5a5a5a5a5a5a5a5a >> shift, 0x1c2b3a4958674f22 >> shift} {
+			p := packer{}
+			p.number(&n)
+			var got int64
+			back := packer{text: string(p.packed) + "rest", reads: true}
+			if back.number(&got); got != n || back.text != "rest" {
+				t.Errorf("%d: got %d, and %q behind it", n, got, back.text)
+			}
+		}
+	}
+}
+
+// TestRosterKeeps: of each client the roster has what was read last, ready or not, with what is known besides.
+func TestRosterKeeps(t *testing.T) {
+	const all = 3 * maxReady
+	r := newRoster()
+	for i := range all {
+		made := r.keep(machine(i), someCatalog(1))
+		made.asked.Store(int64(i))
+		made.confirmed.Store(int64(-i))
+		made.noted.set(1<<40, int64(i+1), start)
+	}
+	for i := 1; i < all; i += 2 { // shorter, and longer than before
+		changed := machine(i)
+		changed.Name, changed.Suspended = changed.Name[:i%20]+fmt.Sprint(1<<(i%60)), true
+		r.keep(changed, someCatalog(2))
+	}
+	r.forget(machine(4).ID)
+	r.forget("nobody")
+	for i := range all {
+		found := r.find(machine(i).ID, someCatalog(2))
+		if i == 4 {
+			if found != nil {
+				t.Error("who was forgotten is there")
+			}
+			continue
+		}
+		if found == nil || found.ID != machine(i).ID || found.Suspended != (i%2 == 1) || found.generation != int64(1+i%2) {
+			t.Fatalf("client %d: got %+v", i, found)
+		}
+		if found.asked.Load() != int64(i) || found.confirmed.Load() != int64(-i) || found.noted.find(1<<40) != int64(i+1) {
+			t.Fatalf("client %d: what is known besides the record is lost", i)
+		}
+		if of := found.grants["https://a.test"]; of == nil || !of.scopes.Has("read") {
+			t.Fatalf("client %d: granted %+v", i, found.grants)
+		}
+	}
+	if found := r.find("nobody", someCatalog(2)); found != nil {
+		t.Errorf("found %+v", found)
+	}
+	if back := r.keep(machine(4), someCatalog(2)); back.asked.Load() != 0 || r.find(back.ID, someCatalog(2)) != back {
+		t.Error("who comes back is somebody else")
+	}
+}
+
+// TestRosterForgets: who has not been seen since a hundred thousand others were is forgotten, and nobody else.
+func TestRosterForgets(t *testing.T) {
+	r := newRoster()
+	at := someCatalog(1)
+	for i := range 2 * maxClients {
+		r.keep(machine(i), at)
+		if i%maxReady == 0 {
+			if found := r.find(machine(7).ID, at); i > 7 && found == nil {
+				t.Fatalf("who asks all the time is forgotten after %d others", i)
+			}
+		}
+	}
+	r.keep(machine(2*maxClients), at)
+	if r.find(machine(1).ID, at) != nil {
+		t.Error("who was not seen for long is still there")
+	}
+	for i := maxClients + maxReady; i < 2*maxClients; i += 997 {
+		if r.find(machine(i).ID, at) == nil {
+			t.Fatalf("client %d is forgotten", i)
+		}
+	}
+}
+
+// TestRosterIsBounded: records that change, that are long, and that have nothing in common take no more memory than others.
+func TestRosterIsBounded(t *testing.T) {
+	at := someCatalog(1)
+	t.Run("the same few change", func(t *testing.T) {
+		r := newRoster()
+		for i := range 40_000 {
+			one := machine(i % 10)
+			one.Claims, one.Name = "", one.Name+string(make([]byte, i%1000))
+			r.keep(one, at)
+		}
+		if size := r.recent.size + r.older.size; size > 8*maxWasted {
+			t.Errorf("10 clients take %d bytes", size)
+		}
+		for i := range 10 {
+			if r.find(machine(i).ID, at) == nil {
+				t.Errorf("client %d is forgotten", i)
+			}
+		}
+	})
+	t.Run("nothing in common", func(t *testing.T) {
+		r := newRoster()
+		for i := range 3 * maxShapes {
+			one := machine(i)
+			one.Claims = fmt.Sprintf(`{"tenant":%d}`, i)
+			r.keep(one, at)
+		}
+		if shapes := len(r.recent.shapes); shapes > maxShapes {
+			t.Errorf("%d shapes", shapes)
+		}
+		r.older, r.recent = r.recent, newHalf()
+		r.unready()
+		for i := range 3 * maxShapes {
+			found := r.find(machine(i).ID, at)
+			if found == nil || found.Claims != fmt.Sprintf(`{"tenant":%d}`, i) || found.grants["https://a.test"].claims != fmt.Sprintf(`"tenant":%d`, i) {
+				t.Fatalf("client %d: got %+v", i, found)
+			}
+		}
+	})
+	t.Run("long", func(t *testing.T) {
+		r := newRoster()
+		for i := range 3 * maxPacked >> 20 {
+			one := machine(i)
+			one.Registration.Described = string(make([]byte, 1<<20))
+			r.keep(one, at)
+			r.unready()
+		}
+		if size := r.recent.size + r.older.size; size > 2*maxPacked+4<<20 {
+			t.Errorf("%d bytes", size)
+		}
+	})
+}
+
+// TestRosterIsSmall: a hundred thousand clients take a few megabytes, and the collector has next to nothing to look through.
+func TestRosterIsSmall(t *testing.T) {
+	r, at := newRoster(), someCatalog(1)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range maxClients {
+		r.keep(machine(i), at)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (after.HeapAlloc - before.HeapAlloc) / maxClients
+	if t.Logf("%d bytes for each client", each); each > 300 {
+		t.Error("they are more than 300")
+	}
+	if objects := after.HeapObjects - before.HeapObjects; after.HeapObjects > before.HeapObjects && objects > 8*maxReady {
+		t.Errorf("%d objects", objects)
+	}
+	runtime.KeepAlive(r)
+}
+
+// TestRosterAtOnce: many read, keep and forget at once; whoever is found is found whole.
+func TestRosterAtOnce(t *testing.T) {
+	r := newRoster()
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for i := range 2000 {
+				one := machine((i*7 + worker) % 50)
+				switch {
+				case i%10 == 0:
+					one.Name += string(make([]byte, i%300))
+					r.keep(one, someCatalog(int64(i)))
+				case i%251 == 0:
+					r.forget(one.ID)
+				default:
+					if found := r.find(one.ID, someCatalog(1)); found != nil && (found.ID != one.ID || !slices.Equal(found.GrantTypes, one.GrantTypes) || found.Secrets[0].Hash != one.Secrets[0].Hash) {
+						t.Errorf("got %+v", found.Client)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// BenchmarkRoster finds clients that are ready, and such as must be made ready.
+func BenchmarkRoster(b *testing.B) {
+	for _, clients := range []int{10, maxClients} {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			r, at := newRoster(), someCatalog(1)
+			var ids []string
+			for i := range clients {
+				r.keep(machine(i), at)
+				ids = append(ids, machine(i).ID)
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % clients
+				if r.find(ids[i], at) == nil {
+					b.Fatal("nobody")
+				}
+			}
+		})
+	}
+}
