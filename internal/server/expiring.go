@@ -19,13 +19,13 @@ type ending struct{ clientID, credential string }
 // warnings, by this process. One goroutine at a time may use it.
 type told map[ending]time.Duration
 
-// tellEvery is how often the clients are read for it.
-const tellEvery = 30 * time.Minute
+// lookForExpiriesEvery is how often the clients are read for it.
+const lookForExpiriesEvery = 30 * time.Minute
 
 // tellExpiring writes a line to the log for each secret and key of a client that comes to its end, if it is time to look again.
 func (s *Server) tellExpiring(ctx context.Context) error {
 	before, next, now := s.told, told{}, s.now()
-	if now.Before(s.toldAt.Add(tellEvery)) {
+	if now.Before(s.toldAt.Add(lookForExpiriesEvery)) {
 		return nil
 	}
 	err := s.registry.Expiring(ctx, warnings[len(warnings)-1], func(e registry.Expiry) {
