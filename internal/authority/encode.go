@@ -54,19 +54,22 @@ func newTokenID() string {
 
 // payload returns what the token says.
 func (a *Authorization) payload(claims *oauth.Claims) []byte {
-	return appendStatic(appendClaims(make([]byte, 0, 512), claims), a.Claims)
+	return a.appendPayload(make([]byte, 0, 512), claims)
+}
+
+func (a *Authorization) appendPayload(b []byte, claims *oauth.Claims) []byte {
+	return appendStatic(appendClaims(b, claims), a.Claims)
 }
 
 // encode makes the token: a signed JWT, or an opaque one that holds the same claims sealed. Neither needs a row. again asks
 // for the same opaque token that the same claims came to before.
 func (a *Authority) encode(authorization *Authorization, claims *oauth.Claims, again bool) (string, error) {
-	payload := authorization.payload(claims)
 	if authorization.Format == store.FormatOpaque {
 		seal := a.ring.Seal
 		if again {
 			seal = a.ring.SealAgain
 		}
-		sealed, err := seal(payload)
+		sealed, err := seal(authorization.payload(claims))
 		if err != nil {
 			return "", err
 		}
@@ -76,7 +79,8 @@ func (a *Authority) encode(authorization *Authorization, claims *oauth.Claims, a
 	if err != nil {
 		return "", err
 	}
-	return a.sign(signer, oauth.TypeAccessToken, payload)
+	var room [768]byte // on the stack: nothing keeps it
+	return a.sign(signer, oauth.TypeAccessToken, authorization.appendPayload(room[:0], claims))
 }
 
 // appendClaims appends claims as JSON, as encoding/json would. It is written by hand because it runs once a token: a reflecting

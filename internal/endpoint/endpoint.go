@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -317,15 +318,25 @@ func send(w http.ResponseWriter, code int, data []byte) {
 // writeToken writes the answer with a token (RFC 6749, 5.1), as write would: by hand, because a reflecting encoder takes as
 // long as parsing the request.
 func writeToken(w http.ResponseWriter, answer *oauth.TokenResponse) error {
-	data := make([]byte, 0, len(answer.AccessToken)+len(answer.Scope)+128)
+	room := answers.Get().(*[]byte)
+	defer answers.Put(room)
+	data := appendAnswer((*room)[:0], answer)
+	*room = data
+	send(w, http.StatusOK, data)
+	return nil
+}
+
+// answers are buffers for answers with a token. What writes them has copied them when it returns.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+func appendAnswer(data []byte, answer *oauth.TokenResponse) []byte {
 	data = appendText(append(data, `{"access_token":`...), answer.AccessToken)
 	data = appendText(append(data, `,"token_type":`...), answer.TokenType)
 	data = strconv.AppendInt(append(data, `,"expires_in":`...), answer.ExpiresIn, 10)
 	if answer.Scope != "" {
 		data = appendText(append(data, `,"scope":`...), answer.Scope)
 	}
-	send(w, http.StatusOK, append(data, '}'))
-	return nil
+	return append(data, '}')
 }
 
 func appendText(data []byte, text string) []byte {

@@ -39,7 +39,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) (authority.Form, error) {
 
 // readBody reads the body of a request, of at most 64 KiB.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
+	body, err := readAll(w, r)
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			w.Header().Set("Connection", "close")
@@ -53,6 +53,16 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, unread
 	}
 	return body, nil
+}
+
+// readAll reads a body into a buffer of its size, where that was announced: net/http reads no further than that.
+func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 || r.ContentLength > maxFormBytes {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 const formType = "application/x-www-form-urlencoded"

@@ -10,6 +10,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	gojose "github.com/go-jose/go-jose/v4"
 )
@@ -74,9 +76,15 @@ func (s *Signer) SignWithKey(typ string, payload []byte) (string, error) {
 	return s.compact([]byte(`{"alg":"`+s.Algorithm+`","jwk":`+string(s.public)+`,"typ":"`+typ+`"}`), payload)
 }
 
+// tokens are buffers for tokens in the making.
+var tokens = sync.Pool{New: func() any { return new([]byte) }}
+
 func (s *Signer) compact(header, payload []byte) (string, error) {
 	encoding := base64.RawURLEncoding
-	out := make([]byte, 0, encoding.EncodedLen(len(header))+encoding.EncodedLen(len(payload))+2+encoding.EncodedLen(s.length))
+	room := tokens.Get().(*[]byte)
+	defer tokens.Put(room)
+	out := slices.Grow((*room)[:0], encoding.EncodedLen(len(header))+encoding.EncodedLen(len(payload))+2+encoding.EncodedLen(s.length))
+	*room = out
 	out = encoding.AppendEncode(out, header)
 	out = append(out, '.')
 	out = encoding.AppendEncode(out, payload)

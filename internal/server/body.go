@@ -163,8 +163,12 @@ func takeIn(w http.ResponseWriter, r *http.Request, in *intake, limit Size) *rec
 		body.err = &http.MaxBytesError{Limit: int64(limit)}
 	} else {
 		var data []byte
-		data, body.err = in.read(http.MaxBytesReader(w, r.Body, int64(limit)), r.ContentLength, limit)
-		body.Reader = bytes.NewReader(data)
+		rest := io.Reader(r.Body)
+		if r.ContentLength < 0 { // else net/http reads no further than what was announced
+			rest = http.MaxBytesReader(w, r.Body, int64(limit))
+		}
+		data, body.err = in.read(rest, r.ContentLength, limit)
+		body.data.Reset(data)
 	}
 	if body.err != nil && !errors.Is(body.err, errBudget) {
 		w.Header().Set("Connection", "close")
@@ -174,16 +178,14 @@ func takeIn(w http.ResponseWriter, r *http.Request, in *intake, limit Size) *rec
 
 // received is a body that is here already, and the error that its end was, if it was one.
 type received struct {
-	io.Reader
+	data bytes.Reader
 	err  error
 	rest io.Closer
 }
 
 func (b *received) Read(into []byte) (int, error) {
-	if b.Reader != nil {
-		if n, err := b.Reader.Read(into); n > 0 || !errors.Is(err, io.EOF) {
-			return n, err
-		}
+	if n, err := b.data.Read(into); n > 0 || !errors.Is(err, io.EOF) {
+		return n, err
 	}
 	if b.err != nil {
 		return 0, b.err
