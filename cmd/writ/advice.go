@@ -28,6 +28,9 @@ func adviceForProblem(problem *admin.Problem) string {
 	if problem.Status == http.StatusPreconditionFailed {
 		return "somebody changed it at the same time, and nothing of theirs was undone: look at it, and run the command again"
 	}
+	if problem.Status == http.StatusForbidden {
+		return "an operator who holds it can give it: writ client update NAME --grant \"ISSUER/admin/v1=ALL ITS SCOPES\"; or name another credential with --operator FILE"
+	}
 	for _, list := range lists {
 		if strings.Contains(problem.Error(), list.says) {
 			return list.advice

@@ -141,7 +141,7 @@ type guard struct{ *api }
 func (g guard) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	for _, route := range routes {
 		if pattern == route.pattern() {
-			g.mux.Handle(pattern, door(g.verifier.Require(route.scope), wellFormed(handler)))
+			g.mux.Handle(pattern, door(route.scope, g.verifier.Require(route.scope), wellFormed(handler)))
 			return
 		}
 	}

@@ -315,6 +315,9 @@ func TestRefusalsChallenge(t *testing.T) {
 	if got := forbidden.Header.Get("WWW-Authenticate"); !strings.Contains(got, `error="insufficient_scope"`) || !strings.Contains(got, "keys:rotate") {
 		t.Errorf("challenge is %q", got)
 	}
+	if p := wantProblem(t, b.call("GET", "/admin/v1/audit", b.token("clients:read"), ""), 403); !strings.HasSuffix(p.Detail, "needs: audit:read") {
+		t.Errorf("which scope it takes is not said: %q", p.Detail)
+	}
 	if _, err := b.registry.SuspendClient(t.Context(), registry.System("test"), b.operator); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // door lets a request in that has a token for the route, and makes a problem document of what the resource package answers to
 // the others: its challenges stay, its body, which is OAuth's, becomes that of every other refusal of this API.
-func door(require resource.Middleware, next http.Handler) http.Handler {
+func door(scope string, require resource.Middleware, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		outside := &doorstep{ResponseWriter: w}
 		require(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -20,7 +20,11 @@ func door(require resource.Middleware, next http.Handler) http.Handler {
 		})).ServeHTTP(outside, r)
 		if outside.status != 0 {
 			w.Header().Del("Content-Length")
-			writeProblem(w, refusal(outside.status, outside.detail()))
+			detail := outside.detail()
+			if outside.status == http.StatusForbidden {
+				detail += ": " + scope
+			}
+			writeProblem(w, refusal(outside.status, detail))
 		}
 	})
 }
