@@ -2,6 +2,7 @@ package authority
 
 import (
 	"fmt"
+	"hash/maphash"
 	"reflect"
 	"runtime"
 	"slices"
@@ -125,9 +126,12 @@ func TestRosterKeeps(t *testing.T) {
 	}
 	r.forget(machine(4).ID)
 	r.forget("nobody")
+	r.older, r.recent = r.recent, newHalf()
+	r.forget(machine(6).ID)
+	r.unready()
 	for i := range all {
 		found := r.find(machine(i).ID, someCatalog(2))
-		if i == 4 {
+		if i == 4 || i == 6 {
 			if found != nil {
 				t.Error("who was forgotten is there")
 			}
@@ -148,6 +152,54 @@ func TestRosterKeeps(t *testing.T) {
 	}
 	if back := r.keep(machine(4), someCatalog(2)); back.asked.Load() != 0 || r.find(back.ID, someCatalog(2)) != back {
 		t.Error("who comes back is somebody else")
+	}
+	if r.forget(machine(4).ID); r.find(machine(4).ID, someCatalog(2)) != nil {
+		t.Error("who was forgotten is still ready")
+	}
+}
+
+// TestRosterMoves: who is asked for all the time, and so is ready, moves to the next half with the others.
+func TestRosterMoves(t *testing.T) {
+	r, at := newRoster(), someCatalog(1)
+	first, other := machine(1), machine(2)
+	r.keep(first, at)
+	r.recent.size = maxPacked
+	r.keep(other, at)
+	if r.find(first.ID, at) == nil || r.recent.find(uint32(maphash.String(r.seed, first.ID)), first.ID) == nil {
+		t.Error("it did not")
+	}
+}
+
+// TestRosterOfAnotherGeneration: what a client may have follows from the catalog of the moment at which it is made ready.
+func TestRosterOfAnotherGeneration(t *testing.T) {
+	r, gone := newRoster(), &catalog{generation: 2}
+	if kept := r.keep(machine(1), someCatalog(1)); len(kept.grants) != 1 {
+		t.Fatalf("granted %v", kept.grants)
+	}
+	if kept := r.keep(machine(2), gone); len(kept.grants) != 0 {
+		t.Errorf("granted %v of a resource that is gone", kept.grants)
+	}
+	r.unready()
+	if found := r.find(machine(1).ID, gone); found.generation != 1 || len(found.grants) != 0 {
+		t.Errorf("granted %v of a resource that is gone, at generation %d", found.grants, found.generation)
+	}
+}
+
+// TestRosterMeeting: two clients whose IDs have the same hash are two.
+func TestRosterMeeting(t *testing.T) {
+	h := newHalf()
+	for _, id := range []string{"a", "b", "ab"} {
+		h.put(h.add(7), id, "", nil)
+	}
+	for _, id := range []string{"a", "b", "ab"} {
+		if place := h.find(7, id); place == nil || !h.isOf(place, id) {
+			t.Errorf("%s: got %+v", id, place)
+		}
+	}
+	for _, id := range []string{"", "c", "abc"} {
+		if place := h.find(7, id); place != nil {
+			t.Errorf("%q is found", id)
+		}
 	}
 }
 

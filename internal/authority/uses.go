@@ -13,8 +13,8 @@ import (
 	"github.com/writ-auth/writ/oauth"
 )
 
-// noteInterval is how coarse uses are: of each credential, no more than one is noted in it. The busier notePace is, the longer
-// it gets, up to scopeInterval: who was noted a while ago waits for those who were not.
+// noteInterval is how coarse uses are: of each credential, no more than one is noted in it. Where there are too many it gets longer
+// (intervalAt): who was noted a while ago makes room for who was not.
 const noteInterval = time.Minute
 
 // notePace is how many uses are noted, of all clients together, so that to write them down never takes a noticeable part of a
@@ -46,7 +46,7 @@ func newUses(now func() time.Time) *uses {
 func (u *uses) note(of *marks, clientID, credential, remote, agent string) {
 	now, what := u.now(), maphash.String(u.seed, credential)
 	busy := u.busy(now)
-	if busy > 1 || fresh(of.find(what), now, noteInterval+time.Duration(busy*float64(scopeInterval-noteInterval))) {
+	if busy > 1 || fresh(of.find(what), now, intervalAt(busy)) {
 		return
 	}
 	u.mu.Lock()
@@ -74,6 +74,12 @@ func (u *uses) busy(now time.Time) float64 {
 		return 0
 	}
 	return busy
+}
+
+// intervalAt is how coarse the uses of credentials are: noteInterval, until half of what may be noted at once was; then more and
+// more, up to scopeInterval.
+func intervalAt(busy float64) time.Duration {
+	return noteInterval + time.Duration(max(0, 2*busy-1)*float64(scopeInterval-noteInterval))
 }
 
 // room reports whether one more use may wait, if no more than so many do. What there is no room for is tried again with the

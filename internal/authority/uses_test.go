@@ -76,6 +76,19 @@ func TestUses(t *testing.T) {
 		note("a", "1", "", "")
 		want(t, u, "a 1 -1h0m0s ")
 	})
+	t.Run("a few thousand at once are noted each minute", func(t *testing.T) {
+		u := newUses(clock)
+		note := noting(u)
+		for minute := range 3 {
+			now = start.Add(time.Duration(minute) * time.Minute)
+			for i := range notePace.Burst/2 - 1 {
+				note(fmt.Sprint(i), "1", "", "")
+			}
+			if got := len(take(u)); got != notePace.Burst/2-1 {
+				t.Errorf("minute %d: %d were noted, want all of %d", minute, got, notePace.Burst/2-1)
+			}
+		}
+	})
 	t.Run("of all together there are so many a second", func(t *testing.T) {
 		u := newUses(clock)
 		note := noting(u)
@@ -86,11 +99,19 @@ func TestUses(t *testing.T) {
 		if got := len(take(u)); got != notePace.Burst {
 			t.Errorf("%d at once, want %d", got, notePace.Burst)
 		}
-		now = start.Add(time.Second)
-		for i := range 2 * notePace.Burst { // those who were noted make room for those who were not
+		now = start.Add(noteInterval)
+		for i := range notePace.Burst {
+			note(fmt.Sprint("later ", i), "1", "", "")
+		}
+		take(u)
+		now = now.Add(time.Second)
+		for i := range notePace.Burst { // these were noted a while ago, and make room
 			note(fmt.Sprint(i), "1", "", "")
 		}
-		if got := take(u); len(got) != notePace.Rate || slices.ContainsFunc(got, func(use string) bool { return len(use) < len("5000 1 1s ") }) {
+		for i := range notePace.Burst { // for those who were not
+			note(fmt.Sprint("new ", i), "1", "", "")
+		}
+		if got := take(u); len(got) != notePace.Rate || !strings.HasPrefix(got[0], "new ") {
 			t.Errorf("%d in a second, want %d: %.60q", len(got), notePace.Rate, got)
 		}
 		now = start.Add(2 * time.Minute)
