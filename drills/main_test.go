@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(clockVariable) != "" {
 		os.Exit(serveWithClock())
 	}
+	if os.Getenv(bareVariable) != "" {
+		os.Exit(serveBare())
+	}
 	os.Exit(drill(m))
 }
 

@@ -11,7 +11,7 @@ import (
 
 // TestDrillR09 makes the database answer late.
 func TestDrillR09(t *testing.T) {
-	d := begin(t, "R09", "the database answers 100, 500, 2000 ms late, +-50 %: secrets p99 + 20 ms at most; what needs the database ends within 1 s, then 503; goroutines bounded")
+	d := begin(t, "R09", "the database answers 100, 500, 2000 ms late, +-50 %: secrets p99 < 20 ms; what needs the database ends within 1 s, then 503; goroutines bounded")
 	_, dsn := database(t)
 	w, through := newWire(t, dsn, nil)
 	c := newCluster(t, 1, "", through, nil)
@@ -25,7 +25,6 @@ func TestDrillR09(t *testing.T) {
 		}
 		return send(callers, post(n.url("/token"), keyed.form(time.Now()), "", ""))
 	}
-	calm := time.Duration(0)
 	for _, late := range []time.Duration{0, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
 		w.delay.Store(int64(late))
 		time.Sleep(2 * time.Second) // connections and loops meet it
@@ -39,14 +38,11 @@ func TestDrillR09(t *testing.T) {
 		})
 		needing := needy.end()
 		name := fmt.Sprintf("late_%dms_", late.Milliseconds())
-		if late == 0 {
-			calm = secrets.percentile(.99)
-		}
-		d.want(name+"secret_p99", secrets.percentile(.99), secrets.percentile(.99) <= calm+20*time.Millisecond)
+		d.want(name+"secret_p99", secrets.percentile(.99), secrets.percentile(.99) < 20*time.Millisecond)
 		d.want(name+"secret_not_200", secrets.bad("200"), secrets.bad("200") == 0)
 		d.note(name+"database_path", needing.classes())
 		d.want(name+"database_path_but_200_503", needing.bad("200", "503"), needing.bad("200", "503") == 0)
-		d.want(name+"database_path_max", needing.percentile(1), needing.percentile(1) < 1500*time.Millisecond)
+		d.want(name+"database_path_max", needing.percentile(1), needing.percentile(1) < 1100*time.Millisecond) // the way there and back is not the server's
 		d.want(name+"goroutines", most, most < 700)
 	}
 }
