@@ -9,8 +9,8 @@ import (
 
 // heapFloor is memory that is counted and never touched, so that it takes none: the collector runs when the heap has doubled,
 // and the heap of a server that keeps nothing per token is so small that it would run forty times a second under load, for a
-// tenth of the processor. With it the heap grows by 12 MiB more before it does.
-const heapFloor = 12 << 20
+// tenth of the processor. With it the heap grows by 14 MiB more before it does.
+const heapFloor = 14 << 20
 
 // maxGarbage is how much garbage the collector waits for, although more is kept: what a large heap keeps are clients, mostly,
 // which it need not look through (authority.half), so that it costs no more than with a small one to run as often.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -270,7 +269,6 @@ func (j *Journal) run() {
 	for {
 		select {
 		case <-j.wake:
-			j.gather()
 		case <-ticker.C:
 			j.sum(false)
 		case <-j.closing:
@@ -282,33 +280,6 @@ func (j *Journal) run() {
 		j.commit()
 		j.checkpoint(false)
 	}
-}
-
-// gather lets whoever is about to record something do so first: one fsync more costs as much as several events. It waits for
-// nothing but the processor, and not for long: where nobody else wants it, there is nothing to wait for.
-func (j *Journal) gather() {
-	before := 0
-	for range maxGathers {
-		runtime.Gosched()
-		now := j.waiting()
-		if now <= before {
-			return
-		}
-		before = now
-	}
-}
-
-// maxGathers is how often all others may run before a group is written.
-const maxGathers = 4
-
-// waiting returns how many events wait for the next commit.
-func (j *Journal) waiting() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.pending == nil {
-		return 0
-	}
-	return len(j.pending.ends)
 }
 
 // sum puts what was counted into the next batch, unless the space left is for recorded events.

@@ -64,7 +64,7 @@ func (a *Authority) authenticate(ctx context.Context, r *Request) (*client, erro
 	if err := a.failures.check(presented.clientID, r.Remote); err != nil {
 		return nil, err
 	}
-	presented.run, presented.remote = &slowRun{source: networkOf(r.Remote)}, r.Remote
+	presented.run, presented.remote = &slowRun{remote: r.Remote}, r.Remote
 	known, fresh, err := a.directory.client(ctx, presented.clientID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, unavailable(err)

@@ -57,11 +57,12 @@ type upgrade struct{ old, secret string }
 
 // A slowRun is what slow hashing was done for one request. Its zero value is none.
 type slowRun struct {
-	source   netip.Prefix    // the address that it came from
+	remote   string          // where it came from
+	source   netip.Prefix    // which of the sources that is, once it stands in the queue
 	verdicts map[string]bool // by hash: a request verifies each once, although its client is read twice
 	done     slowhash.Work
-	busy     bool         // there was no turn for it
-	proved   store.Secret // the one that was slowly found to be good
+	busy     bool          // there was no turn for it
+	proved   *store.Secret // the one that was slowly found to be good
 }
 
 func newSlowSecrets() *slowSecrets {
@@ -120,7 +121,8 @@ func (s *slowSecrets) verify(ctx context.Context, known store.Secret, text strin
 	}
 	run.verdicts[known.Hash] = good
 	if good {
-		run.proved = known
+		proved := known
+		run.proved = &proved
 	}
 	return good
 }
@@ -169,6 +171,7 @@ func (s *slowSecrets) enter(ctx context.Context, run *slowRun) bool {
 // queueUp takes one of the places to wait at, unless there is none, or the last ones are for others: who guesses from one address
 // must not keep out those who come from elsewhere.
 func (s *slowSecrets) queueUp(run *slowRun) bool {
+	run.source = networkOf(run.remote)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sources[run.source] >= slowShare && len(s.queue) > cap(s.queue)/2 {
@@ -218,7 +221,7 @@ func (s *slowSecrets) remember(hash, secret string) {
 
 // settled takes note that a client was let in by a secret with a slow hash.
 func (s *slowSecrets) settled(clientID, secret string, run *slowRun) {
-	if run.proved.Hash == "" {
+	if run.proved == nil {
 		return
 	}
 	s.remember(run.proved.Hash, secret)

@@ -188,7 +188,7 @@ func TestSlowFlood(t *testing.T) {
 // TestSlowFloodOfOneAddress: when many wait for a slow hash, one address is told to come back before the others are.
 func TestSlowFloodOfOneAddress(t *testing.T) {
 	s := newSlowSecrets()
-	from := func(address string) *slowRun { return &slowRun{source: networkOf(address)} }
+	from := func(address string) *slowRun { return &slowRun{remote: address} }
 	var waiting []*slowRun
 	join := func(address string) bool {
 		run := from(address)
