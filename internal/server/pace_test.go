@@ -19,7 +19,13 @@ import (
 
 // limited is a listener's front that bears two requests of an address at once, and then one a minute.
 func limited(p proxies) (ask func(remote string, header http.Header) *httptest.ResponseRecorder) {
+	return limitedFront(p, newMetrics())
+}
+
+// limitedFront counts in m what it refuses.
+func limitedFront(p proxies, m *metrics) (ask func(remote string, header http.Header) *httptest.ResponseRecorder) {
 	f, _ := newFront(Default().Limits)
+	f.full = m.decisions
 	f.proxies, f.pace = p, &pace{interval: time.Minute, burst: 2, recent: map[netip.Prefix]time.Time{}}
 	handler := f.public(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	return func(remote string, header http.Header) *httptest.ResponseRecorder {
@@ -139,11 +145,15 @@ func TestOP10Client(t *testing.T) {
 func TestOP11(t *testing.T) {
 	t.Parallel()
 	t.Run("OP-11 the answer says when to come again, and nothing of who is registered", func(t *testing.T) {
-		ask := limited(proxies{})
+		m := newMetrics()
+		ask := limitedFront(proxies{}, m)
 		for range 2 {
 			ask("203.0.113.7:1", nil)
 		}
 		got := ask("203.0.113.7:1", nil)
+		if counted := gathered(t, m).of("writ_requests_limited_total", "limit", "address"); counted != 1 {
+			t.Errorf("%v are counted, want 1", counted)
+		}
 		var body struct{ Error string }
 		after, err := strconv.Atoi(got.Header().Get("Retry-After"))
 		if json.Unmarshal(got.Body.Bytes(), &body) != nil || got.Code != http.StatusTooManyRequests || body.Error != "temporarily_unavailable" ||

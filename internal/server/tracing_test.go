@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -86,6 +87,7 @@ func TestTraces(t *testing.T) {
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Traceparent", "00-"+caller+"-"+parent+"-01")
 	request.Header.Set("User-Agent", met["client's secret"])
+	var ids []string
 	for _, query := range []string{request.URL.RawQuery, ""} { // the first is refused for what stands in its URL
 		request.URL.RawQuery = query
 		request.Body = io.NopCloser(strings.NewReader(form.Encode()))
@@ -94,8 +96,11 @@ func TestTraces(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
+		ids = append(ids, response.Header.Get(headerRequestID))
 	}
-	token := r.token(t, r.newClient(t, "basic", nil))
+	basic := r.newClient(t, "basic", nil)
+	met["basic credentials"] = base64.StdEncoding.EncodeToString([]byte(basic.ID + ":" + basic.Secret.Reveal()))
+	token := r.token(t, basic)
 	assertion := keyed.assertion(t, r.IssuerURL())
 	r.ask(t, assertion, "")
 	met["token"], met["assertion"] = token, assertion.Get("client_assertion")
@@ -118,9 +123,11 @@ func TestTraces(t *testing.T) {
 			t.Errorf("no request has a span %q within it", name)
 		}
 	}
-	told := fmt.Sprint(tokens[len(tokens)-1].Attributes)
-	if !strings.Contains(told, "writ.request_id") || !strings.Contains(told, "http.response.status_code") {
-		t.Errorf("a request tells %s", told)
+	told := fmt.Sprint(tokens)
+	for _, want := range append(ids, "writ.request_id", "http.response.status_code") {
+		if !strings.Contains(told, want) {
+			t.Errorf("the requests do not tell %q: %s", want, told)
+		}
 	}
 	t.Run("OP-14 traces", func(t *testing.T) { met.scan(t, "a trace", to.text) })
 }
