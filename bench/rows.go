@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 
 	"github.com/writ-auth/writ/internal/jose"
 )
@@ -147,18 +149,27 @@ const many = 1024
 func (b *bench) tokens(ctx context.Context) (map[string][]string, error) {
 	tokens := map[string][]string{}
 	get := func(name, endpoint string, as credential, n int) error {
-		for range n {
-			token, err := fetchToken(ctx, endpoint, as, url.Values{})
-			if err != nil {
-				return err
-			}
-			tokens[name] = append(tokens[name], token)
+		got := make([]string, n)
+		tokens[name] = got
+		const askers = 2 // as many as the default transport keeps connections
+		var all sync.WaitGroup
+		var errs [askers]error
+		for asker := range askers {
+			all.Go(func() {
+				for i := asker; i < n && errs[asker] == nil; i += askers {
+					got[i], errs[asker] = fetchToken(ctx, endpoint, as, url.Values{})
+				}
+			})
 		}
-		return nil
+		all.Wait()
+		return errors.Join(errs[:]...)
 	}
 	for _, f := range formats {
 		n := many
-		if f.name == "rs256" || f.name == "ed25519" {
+		switch f.name {
+		case "es256":
+			n = many + b.unseen
+		case "rs256", "ed25519":
 			n = 64
 		}
 		if err := get(f.name, b.writ.issuer+"/token", b.writ.clients[f.name], n); err != nil {
@@ -170,19 +181,24 @@ func (b *bench) tokens(ctx context.Context) (map[string][]string, error) {
 
 func (b *bench) introspectionRows(tokens map[string][]string) []row {
 	own := credential{limitClient, limitSecret}
-	ask := func(name string) *side {
-		return b.writSide(introspections("writ introspection "+name, b.writ.public, "/introspect", b.writ.clients["api"], tokens[name]))
+	ask := func(name string, tokens []string) *side {
+		return b.writSide(introspections("writ introspection "+name, b.writ.public, "/introspect", b.writ.clients["api"], tokens))
 	}
 	return []row{
 		{
 			name: "introspection", title: "introspection, ES256", against: "a verification", connections: b.busy, target: 0.75,
 			first:  b.limitSide(introspections("limit introspection", b.limit.plain, "/introspect/es256", own, tokens["limit"])),
-			second: ask("es256"),
+			second: ask("es256", tokens["es256"][:many]),
+		},
+		{
+			name: "introspection-unseen", title: "introspection, ES256, not seen before", against: "a verification", connections: b.busy,
+			first:  b.limitSide(introspections("limit introspection", b.limit.plain, "/introspect/es256", own, tokens["limit"])),
+			second: ask("unseen", tokens["es256"][many:]),
 		},
 		{
 			name: "introspection-opaque", title: "introspection, opaque", against: "no verification", connections: b.busy,
 			first:  b.limitSide(introspections("limit introspection of nothing", b.limit.plain, "/introspect/none", own, tokens["limit"])),
-			second: ask("opaque"),
+			second: ask("opaque", tokens["opaque"]),
 		},
 	}
 }
