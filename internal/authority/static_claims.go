@@ -1,8 +1,11 @@
 package authority
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/writ-auth/writ/internal/jose"
 	"github.com/writ-auth/writ/internal/store"
@@ -54,15 +57,30 @@ func addStatic(sum map[string]*effective, record store.Client) {
 	}
 }
 
-// staticClaims returns the static claims in the payload of a token of ours: the members that mean nothing to us. nil for none.
-func staticClaims(payload []byte) map[string]json.RawMessage {
-	members := map[string]json.RawMessage{}
-	if json.Unmarshal(payload, &members) != nil {
+// staticClaims returns the static claims in the payload of a token of ours: the members that mean nothing to us. nil for none, as
+// almost all tokens have; it looks at the names for that, and decodes nothing.
+func staticClaims(payload []byte) (members map[string]json.RawMessage) {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(payload))
+	if begin, err := decoder.ReadToken(); err != nil || begin.Kind() != jsontext.KindBeginObject {
 		return nil // it was read before
 	}
-	maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool { return oauth.ReservedClaim(name) })
-	if len(members) == 0 {
-		return nil
+	for decoder.PeekKind() == jsontext.KindString {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return nil
+		}
+		name := token.String()
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return nil
+		}
+		if oauth.ReservedClaim(name) {
+			continue
+		}
+		if members == nil {
+			members = map[string]json.RawMessage{}
+		}
+		members[name] = json.RawMessage(value.Clone())
 	}
 	return members
 }
