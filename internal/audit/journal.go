@@ -37,6 +37,11 @@ const keptBytes = 1 << 20
 // retryFloor is the least time between two attempts to write after one that failed; Record fails at once in between.
 const retryFloor = 50 * time.Millisecond
 
+// groupInterval is the least time from one group of several events to the next. A disk that answers at once would be asked several
+// thousand times a second: that costs the processor more than it gains the callers, and disks that are paid by the operation
+// stand still when they have had enough. Where events come one at a time, each is written at once.
+const groupInterval = time.Millisecond
+
 // probeAfter is when the journal tries again by itself.
 const probeAfter = time.Second
 
@@ -69,6 +74,7 @@ type Journal struct {
 	notes      []Event // written before anything else
 	out        []byte
 	spaceCheck time.Time
+	next       time.Time // no group is written before
 }
 
 // A batch is written and fsynced as one.
@@ -269,6 +275,7 @@ func (j *Journal) run() {
 	for {
 		select {
 		case <-j.wake:
+			time.Sleep(time.Until(j.next)) // not at all when that is over
 		case <-ticker.C:
 			j.sum(false)
 		case <-j.closing:
@@ -328,6 +335,9 @@ func (j *Journal) commit() {
 	lines, last := j.lines(notes, b)
 	var err error
 	began := time.Now()
+	if j.next = began; len(b.ends) > 1 {
+		j.next = began.Add(groupInterval)
+	}
 	if len(lines) > 0 {
 		err = j.storage.commit(lines)
 	}

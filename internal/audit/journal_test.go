@@ -333,3 +333,34 @@ func BenchmarkEncode(b *testing.B) {
 		_ = appendEvent(scratch[:0], &event, maxChecked)
 	}
 }
+
+// TestGroupsKeepADistance: callers who record at the same time share their fsyncs, however fast the disk is, and one alone waits for
+// nobody.
+func TestGroupsKeepADistance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, commits := time.Now(), 0
+		options := Options{Observe: func(Commit) { commits++ }}.withDefaults()
+		j := start(&memory{}, found{}, options)
+		defer closeJournal(t, j)
+		for range 5 {
+			record(t, j, Event{Kind: "token.issued"})
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("one after the other they took %v", took)
+		}
+		commits = 0
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				for range 100 {
+					record(t, j, Event{Kind: "token.issued"})
+				}
+			})
+		}
+		callers.Wait()
+		// Between two groups of several, one event may come alone.
+		if took := time.Since(began); commits > 2*int(took/groupInterval)+2 || took > 300*time.Millisecond {
+			t.Errorf("%d groups in %v", commits, took)
+		}
+	})
+}
