@@ -430,8 +430,8 @@ func (j *Journal) probe() {
 	}
 }
 
-// flush waits until everything that came before is written.
-func (j *Journal) flush(ctx context.Context) error {
+// Flush writes what was counted of repeats until now, and returns when everything that came before is durable.
+func (j *Journal) Flush(ctx context.Context) error {
 	j.mu.Lock()
 	j.sumRepeats()
 	b := j.batch()

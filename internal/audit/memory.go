@@ -26,7 +26,7 @@ func (j *Journal) Events() []Event {
 	j.mu.Lock()
 	running := !j.isClosed
 	j.mu.Unlock()
-	if running && j.flush(context.Background()) != nil {
+	if running && j.Flush(context.Background()) != nil {
 		return nil
 	}
 	return m.events()

@@ -81,7 +81,7 @@ func TestRepeatsNeedTheJournal(t *testing.T) {
 		}
 	}
 	disk.syncs.Store(true)
-	if err := j.flush(t.Context()); !errors.Is(err, ErrUnavailable) {
+	if err := j.Flush(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("flush: got %v, want ErrUnavailable", err)
 	}
 	if err := j.Repeat(again); !errors.Is(err, ErrUnavailable) {

@@ -17,11 +17,12 @@ import (
 
 // A trail is what happened on this node, its journal, and what was changed on all of them, the history, as one.
 type trail struct {
-	dir   string      // of the journal
-	store store.Store // nil without a database: then there is no history
-	keys  []string    // of checkpoints
-	alone bool        // no other node has a journal with this database
-	notes []string    // what is missing, and why
+	dir   string                      // of the journal
+	store store.Store                 // nil without a database: then there is no history
+	keys  []string                    // of checkpoints
+	alone bool                        // no other node has a journal with this database
+	notes []string                    // what is missing, and why
+	flush func(context.Context) error // has the journal write what it has; nil: it is nobody's, or another process's
 }
 
 // Bounds on one page.
@@ -58,6 +59,9 @@ func parseMark(text string) (m mark, err error) {
 // page implements adminapi.Audit. Journal and history are each in their own order, and merged by time.
 func (t trail) page(ctx context.Context, filter adminapi.AuditFilter, after string, limit int) (adminapi.AuditPage, error) {
 	page := adminapi.AuditPage{Items: []adminapi.AuditRecord{}}
+	if t.flush != nil {
+		_ = t.flush(ctx) // what cannot be written cannot be read
+	}
 	at, err := t.start(filter, after)
 	if err != nil {
 		return page, err

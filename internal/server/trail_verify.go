@@ -191,7 +191,7 @@ func (s *Server) audit() (adminapi.Audit, error) {
 	if err != nil {
 		return adminapi.Audit{}, err
 	}
-	t := trail{dir: s.config.journal(), store: s.store, keys: []string{signer.Key()}, alone: isSQLite(options)}
+	t := trail{dir: s.config.journal(), store: s.store, keys: []string{signer.Key()}, alone: isSQLite(options), flush: s.journal.Flush}
 	var running sync.Mutex
 	return adminapi.Audit{Page: t.page, Verify: func(ctx context.Context) (adminapi.AuditReport, error) {
 		if !running.TryLock() {
