@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/writ-auth/writ/internal/remotekeys"
@@ -25,13 +26,18 @@ func TestSize(t *testing.T) {
 		expectFailure(t, h.cache(t, nil), uri, "has an answer of more than 256 KiB")
 	})
 	t.Run("RG-20 a body without end", func(t *testing.T) {
+		var sent atomic.Int64
 		endless := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			for err := error(nil); err == nil; {
 				_, err = w.Write(make([]byte, 64<<10))
+				sent.Add(64 << 10)
 			}
 		})
 		h.handler.Store(&endless)
 		expectFailure(t, h.cache(t, nil), uri, "has an answer of more than 256 KiB")
+		if got := sent.Load(); got > 32<<20 { // what sockets hold is a part of that
+			t.Errorf("%d MiB were taken of it", got>>20)
+		}
 	})
 	t.Run("RG-20 a body that says it is larger", func(t *testing.T) {
 		h.serves(published("a"), "Content-Length", "1000000000000")
