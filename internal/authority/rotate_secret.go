@@ -13,6 +13,9 @@ type SecretRotation struct {
 	ClientID string
 	Secret   string // ID of the one that it has presented
 	Request  string // names the wish, so that it can be repeated; may be empty
+
+	Remote    string // address of the client
+	RequestID string
 }
 
 const (
@@ -47,7 +50,7 @@ func (a *Authority) rotateSecret(ctx context.Context, r *Request, rotate func(co
 	}
 	asking, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	err = rotate(asking, SecretRotation{client.ID, r.credential, r.Form.Get("request_id")})
+	err = rotate(asking, SecretRotation{client.ID, r.credential, r.Form.Get("request_id"), addressOf(r.Remote), r.ID})
 	if refusal, is := errors.AsType[*oauth.Error](err); is {
 		return refusal.Because(reasonNotRotated)
 	}

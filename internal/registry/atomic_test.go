@@ -136,7 +136,7 @@ func changesOf(b *bench) map[string]func(context.Context, *Registry) error {
 			return err
 		},
 		"rotate own secret": func(ctx context.Context, r *Registry) error {
-			_, err := r.RotateOwnSecret(ctx, own.ID, own.Secrets[0].ID, "")
+			_, err := r.RotateOwnSecret(ctx, OwnRotation{ClientID: own.ID, Presented: own.Secrets[0].ID})
 			return err
 		},
 		"revoke secret": func(ctx context.Context, r *Registry) error {
@@ -229,7 +229,7 @@ func TestSweptIsTold(t *testing.T) {
 			return b.RevokeClientTokens(ctx, System("test"), "worker", time.Time{})
 		},
 		"its own rotation": func(ctx context.Context, b *bench, own store.Client) error {
-			_, err := b.RotateOwnSecret(ctx, own.ID, own.Secrets[0].ID, "")
+			_, err := b.RotateOwnSecret(ctx, OwnRotation{ClientID: own.ID, Presented: own.Secrets[0].ID})
 			return err
 		},
 		"a file": func(ctx context.Context, b *bench, own store.Client) error {

@@ -10,6 +10,16 @@ import (
 	"github.com/writ-auth/writ/internal/store"
 )
 
+// An OwnRotation is what a client wants that has authenticated with a secret.
+type OwnRotation struct {
+	ClientID  string
+	Presented string // ID of the secret
+	Request   string // names the wish, so that it can be repeated; may be empty
+
+	Remote    string // where it came from, for the event; may be empty, as may the next
+	RequestID string
+}
+
 // RotateOwnSecret gives a client a new secret in the place of the one that it has presented, which keeps DefaultKeep of its
 // life at most; no other secret of the client changes. The caller has authenticated the client by it. With a request ID the
 // answer can be had again, as in once, until the new secret was used.
@@ -20,12 +30,14 @@ import (
 // the day, and is heard of; until then the second takes the place of the first, which got nowhere. A secret to which an
 // operator gave its end makes none either: a rotation by hand cuts a thief off for good. The new secret has the lifetime, the
 // name and the ceiling of the old one: no renewal widens anything.
-func (r *Registry) RotateOwnSecret(ctx context.Context, clientID, presented, request string) (NewSecret, error) {
-	if err := checkRequest(request); err != nil {
+func (r *Registry) RotateOwnSecret(ctx context.Context, wish OwnRotation) (NewSecret, error) {
+	if err := checkRequest(wish.Request); err != nil {
 		return NewSecret{}, err
 	}
+	clientID, presented := wish.ClientID, wish.Presented
 	client := System(clientID) // it has no admin scope, and needs none for this
-	s := succession{presented: presented, once: r.once("own "+presented, client, request)}
+	client.Remote, client.RequestID = wish.Remote, wish.RequestID
+	s := succession{presented: presented, once: r.once("own "+presented, client, wish.Request)}
 	var made NewSecret
 	err := r.change(ctx, client, ClientsWrite, func(tx transaction) (store.Event, error) {
 		record, err := tx.Clients().Get(ctx, clientID)

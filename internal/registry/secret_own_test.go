@@ -31,7 +31,7 @@ func renewing(t *testing.T, expires time.Time) (b *bench, clientID, secret strin
 
 func (b *bench) renew(t *testing.T, clientID, presented, request string) NewSecret {
 	t.Helper()
-	made, err := b.RotateOwnSecret(t.Context(), clientID, presented, request)
+	made, err := b.RotateOwnSecret(t.Context(), OwnRotation{ClientID: clientID, Presented: presented, Request: request})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func (b *bench) renew(t *testing.T, clientID, presented, request string) NewSecr
 func (b *bench) notRenewed(t *testing.T, clientID, presented, request string, want Code) {
 	t.Helper()
 	before := b.record(clientID)
-	_, err := b.RotateOwnSecret(t.Context(), clientID, presented, request)
+	_, err := b.RotateOwnSecret(t.Context(), OwnRotation{ClientID: clientID, Presented: presented, Request: request})
 	wantCode(t, err, want)
 	if diff := cmp.Diff(before, b.record(clientID)); diff != "" {
 		t.Errorf("it was refused, and changed something:\n%s", diff)
@@ -191,7 +191,7 @@ func TestOwnSecretRefused(t *testing.T) {
 			b, id, west := renewing(t, time.Time{})
 			test.prepare(t, b, id)
 			if name == "the secret has expired" {
-				_, err := b.RotateOwnSecret(t.Context(), id, west, "")
+				_, err := b.RotateOwnSecret(t.Context(), OwnRotation{ClientID: id, Presented: west})
 				wantCode(t, err, test.want)
 				return
 			}
@@ -199,6 +199,19 @@ func TestOwnSecretRefused(t *testing.T) {
 		})
 	}
 	b, _, west := renewing(t, time.Time{})
-	_, err := b.RotateOwnSecret(t.Context(), "nobody", west, "")
+	_, err := b.RotateOwnSecret(t.Context(), OwnRotation{ClientID: "nobody", Presented: west})
 	wantCode(t, err, Unauthorized)
+}
+
+// TestOwnRotationHasAnOrigin: who asks where a secret was renewed finds it beside what was done.
+func TestOwnRotationHasAnOrigin(t *testing.T) {
+	b, id, west := renewing(t, time.Time{})
+	if _, err := b.RotateOwnSecret(t.Context(), OwnRotation{ClientID: id, Presented: west, Remote: "192.0.2.7", RequestID: "req-1"}); err != nil {
+		t.Fatal(err)
+	}
+	events := b.events()
+	last := events[len(events)-1]
+	if remote, request := OriginOf(last); last.Action != "client.secret_rotated" || last.Actor != id || remote != "192.0.2.7" || request != "req-1" {
+		t.Errorf("the history says %+v", last)
+	}
 }

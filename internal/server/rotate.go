@@ -23,7 +23,9 @@ type rotatedSecret struct {
 
 // rotateSecret makes the next secret of a client that the authority has authenticated by the one before.
 func (s *Server) rotateSecret(ctx context.Context, wish authority.SecretRotation) (any, error) {
-	made, err := s.registry.RotateOwnSecret(ctx, wish.ClientID, wish.Secret, wish.Request)
+	made, err := s.registry.RotateOwnSecret(ctx, registry.OwnRotation{
+		ClientID: wish.ClientID, Presented: wish.Secret, Request: wish.Request, Remote: wish.Remote, RequestID: wish.RequestID,
+	})
 	if refusal, is := errors.AsType[*registry.Error](err); is {
 		return nil, oauth.Errorf(rotationCode(refusal.Code), oauth.SafeText(refusal.Error()))
 	}
