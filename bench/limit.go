@@ -105,7 +105,7 @@ func (l *limit) answer(w http.ResponseWriter, s *signer, kind, confirmation stri
 	body = l.mint(body, s, confirmation)
 	body = append(body, `","token_type":"`...)
 	body = append(body, kind...)
-	body = append(body, `","expires_in":300,"scope":"read"}`...)
+	body = append(body, `","expires_in":3600,"scope":"read"}`...)
 	write(w, body)
 }
 
@@ -119,7 +119,7 @@ func (l *limit) mint(dst []byte, s *signer, confirmation string) []byte {
 	now := l.now().Unix()
 	claims := make([]byte, 0, 512)
 	claims = append(claims, `{"iss":"`+limitIssuer+`","sub":"`+limitClient+`","client_id":"`+limitClient+`","aud":"`+limitAudience+`","exp":`...)
-	claims = strconv.AppendInt(claims, now+300, 10)
+	claims = strconv.AppendInt(claims, now+3600, 10)
 	claims = append(claims, `,"iat":`...)
 	claims = strconv.AppendInt(claims, now, 10)
 	claims = append(claims, `,"jti":"`...)
