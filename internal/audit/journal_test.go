@@ -338,8 +338,9 @@ func BenchmarkEncode(b *testing.B) {
 // nobody.
 func TestGroupsKeepADistance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began, commits := time.Now(), 0
-		options := Options{Observe: func(Commit) { commits++ }}.withDefaults()
+		began := time.Now()
+		var commits atomic.Int64
+		options := Options{Observe: func(Commit) { commits.Add(1) }}.withDefaults()
 		j := start(&memory{}, found{}, options)
 		defer closeJournal(t, j)
 		for range 5 {
@@ -348,7 +349,7 @@ func TestGroupsKeepADistance(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("one after the other they took %v", took)
 		}
-		commits = 0
+		commits.Store(0)
 		var callers sync.WaitGroup
 		for range 8 {
 			callers.Go(func() {
@@ -359,8 +360,8 @@ func TestGroupsKeepADistance(t *testing.T) {
 		}
 		callers.Wait()
 		// Between two groups of several, one event may come alone.
-		if took := time.Since(began); commits > 2*int(took/groupInterval)+2 || took > 300*time.Millisecond {
-			t.Errorf("%d groups in %v", commits, took)
+		if took := time.Since(began); commits.Load() > 2*int64(took/groupInterval)+2 || took > 300*time.Millisecond {
+			t.Errorf("%d groups in %v", commits.Load(), took)
 		}
 	})
 }
