@@ -120,7 +120,7 @@ func TestLimitTokens(t *testing.T) {
 				}
 			}
 			var claims oauth.Claims
-			if err := token.Decode(&claims); err != nil || claims.ID == "" || claims.Expires != claims.IssuedAt+300 || !claims.Audience.Has(limitAudience) {
+			if err := token.Decode(&claims); err != nil || claims.ID == "" || claims.Expires != claims.IssuedAt+3600 || !claims.Audience.Has(limitAudience) {
 				t.Fatalf("%s: got %+v, %v", name, claims, err)
 			}
 			if name == "rs256" {
