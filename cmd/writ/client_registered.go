@@ -32,7 +32,11 @@ func (r *registration) keep(out io.Writer, asJSON bool, made admin.Registered, i
 	if made.Secret.Reveal() != "" {
 		content = "Its variables, secret included, are in "
 	}
-	fmt.Fprintf(out, "Registered %s. %s%s.\n\nA first token%s:\n\n  . %s\n", made.ID, content, r.env, whereKeyIs(missing), sourceable(r.env))
+	fmt.Fprintf(out, "Registered %s. %s%s.\n", made.ID, content, r.env)
+	if !mayHave(made) {
+		return nil
+	}
+	fmt.Fprintf(out, "\nA first token%s:\n\n  . %s\n", whereKeyIs(missing), sourceable(r.env))
 	for _, name := range missing {
 		fmt.Fprintf(out, "  export %s=FILE\n", name)
 	}
@@ -146,9 +150,14 @@ func proofOf(method string) string {
 	return "its certificate"
 }
 
-// first returns the command to a first token.
+// mayHave reports whether a client may have any token: one that only asks about those of others may not.
+func mayHave(made admin.Registered) bool { return len(made.Grants) > 0 || len(made.Roles) > 0 }
+
+// first returns the command to a first token, if there can be one.
 func (r *registration) first(made admin.Registered, issuer string) string {
 	switch {
+	case !mayHave(made):
+		return ""
 	case made.Secret.Reveal() == "":
 		return "\nA first token, where the client has its key:\n\n  " + r.tokenCommand(made, issuer) + "\n"
 	case made.DPoPBoundAccessTokens || made.TLSClientCertificateBoundAccessTokens: // curl alone does not do

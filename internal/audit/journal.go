@@ -430,10 +430,13 @@ func (j *Journal) probe() {
 	}
 }
 
-// Flush writes what was counted of repeats until now, and returns when everything that came before is durable.
+// Flush writes what was counted of repeats until now, unless the space left is for recorded events, and returns when everything
+// that came before is durable.
 func (j *Journal) Flush(ctx context.Context) error {
 	j.mu.Lock()
-	j.sumRepeats()
+	if !j.refusals.low {
+		j.sumRepeats()
+	}
 	b := j.batch()
 	j.mu.Unlock()
 	select {

@@ -97,8 +97,8 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	return response, err
 }
 
-// mint makes the token of an authorization. It leaves only when its event is on disk: what was issued can always be
-// told, whatever happens next.
+// mint makes the token of an authorization, or takes the one of a moment ago again. It leaves only when the event of its issue is
+// on disk: what was issued can always be told, whatever happens next.
 func (a *Authority) mint(ctx context.Context, r *Request, client *client, authorization *Authorization) (*oauth.TokenResponse, error) {
 	now := a.now()
 	made := a.again(ctx, client, authorization, now)
