@@ -256,7 +256,7 @@ func TestSweptIsTold(t *testing.T) {
 				t.Fatal("the secret went without a record")
 			}
 			event := b.events()[i]
-			for _, want := range []string{gone.ID, "trial", "2026-11-22T12:01:00Z"} {
+			for _, want := range []string{gone.ID, "trial", "2126-11-22T12:01:00Z"} {
 				if !strings.Contains(event.Detail, want) {
 					t.Errorf("%s is not in %s", want, event.Detail)
 				}
