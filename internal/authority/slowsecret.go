@@ -305,7 +305,7 @@ func (a *Authority) Census(ctx context.Context) error {
 		return nil
 	}
 	var need slowhash.Work
-	err = store.Each(ctx, a.store.Clients(), func(record store.Client) error {
+	err = store.EachAtEase(ctx, a.store.Clients(), func(record store.Client) error {
 		need = need.Or(workOf(record))
 		return nil
 	})

@@ -214,6 +214,9 @@ func (s *Server) Close() {
 // sweepLag is for nodes whose clocks are behind: a proof or a revocation that has passed here still counts there.
 const sweepLag = time.Minute
 
+// wholeRegistry is how long work may take that goes through all clients, at its ease (store.EachAtEase).
+const wholeRegistry = 20 * time.Minute
+
 // background is the work that goes on beside requests.
 func (s *Server) background() []loop {
 	loops := []loop{
@@ -224,23 +227,23 @@ func (s *Server) background() []loop {
 		{name: "hashes of imported secrets", every: 5 * time.Second, timeout: 10 * time.Second, step: func(ctx context.Context) error {
 			return s.authority.UpgradeSecrets(ctx, s.registry.ReplaceHashes)
 		}},
-		{name: "count of imported secrets", every: 5 * time.Minute, timeout: time.Minute, step: s.authority.Census},
+		{name: "count of imported secrets", every: 5 * time.Minute, timeout: wholeRegistry, step: s.authority.Census},
 		{name: "checkpoint", every: time.Minute, timeout: 30 * time.Second, step: s.anchor.step},
 		{name: "sweep", every: time.Minute, timeout: 30 * time.Second, step: func(ctx context.Context) error {
 			_, err := s.store.Sweep(ctx, s.now().Add(-sweepLag))
 			return err
 		}},
-		{name: "expired credentials", every: time.Hour, timeout: time.Minute, step: func(ctx context.Context) error {
+		{name: "expired credentials", every: time.Hour, timeout: wholeRegistry, step: func(ctx context.Context) error {
 			_, err := s.registry.Sweep(ctx)
 			return err
 		}},
-		{name: "clients that nobody uses", every: time.Hour, timeout: time.Minute, step: func(ctx context.Context) error {
+		{name: "clients that nobody uses", every: time.Hour, timeout: wholeRegistry, step: func(ctx context.Context) error {
 			_, err := s.registry.SweepRegistrations(ctx)
 			return err
 		}},
-		{name: "coming expiries", every: time.Minute, timeout: time.Minute, step: s.tellExpiring},
+		{name: "coming expiries", every: time.Minute, timeout: wholeRegistry, step: s.tellExpiring},
 	}
-	loops = append(loops, loop{name: "expiring credentials", every: 30 * time.Second, timeout: time.Minute, step: s.metrics.expiring.refresh})
+	loops = append(loops, loop{name: "expiring credentials", every: 30 * time.Second, timeout: wholeRegistry, step: s.metrics.expiring.refresh})
 	for _, l := range s.listeners() {
 		if l.certificate != nil {
 			loops = append(loops, loop{name: "certificate of " + l.Addr().String(), every: 2 * time.Second, timeout: time.Second, step: l.certificate.reload})

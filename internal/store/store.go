@@ -111,24 +111,3 @@ type Table[T Record] interface {
 	// Delete removes the record with the key, or returns ErrNotFound.
 	Delete(ctx context.Context, key string) error
 }
-
-// Each calls visit for every record of a table, in the order of their keys, until it returns an error. Other writers may come
-// between two pages: within an Update they cannot.
-func Each[T Record](ctx context.Context, table Table[T], visit func(T) error) error {
-	const page = 500
-	for after := ""; ; {
-		records, err := table.List(ctx, after, page)
-		if err != nil {
-			return err
-		}
-		for _, record := range records {
-			if err := visit(record); err != nil {
-				return err
-			}
-			after = record.Key()
-		}
-		if len(records) < page {
-			return nil
-		}
-	}
-}
