@@ -97,7 +97,7 @@ func (a *Authority) admit(ctx context.Context, r *Request, known *client, presen
 			return nil, err
 		}
 	}
-	a.uses.note(known.noted, known.ID, by.id, r.Remote, r.Agent)
+	a.uses.note(&known.noted, known.ID, by.id, r.Remote, r.Agent)
 	r.Outcome.Method, r.credential = by.method, by.id
 	return known.with(by.credential), nil
 }
@@ -117,8 +117,8 @@ func (a *Authority) reject(ctx context.Context, r *Request, known *client, prese
 }
 
 // decoy stands in for a client that is not there, so that looking at its credentials costs what it costs for one that is.
-var decoy = &client{Client: &store.Client{
-	Secrets: []store.Secret{{ID: "decoy", Hash: store.HashSecret("no secret has this text, as it has no checksum")}},
+var decoy = &client{common: &common{}, own: own{
+	Secrets: []secret{secretOf(store.Secret{ID: "decoy", Hash: store.HashSecret("no secret has this text, as it has no checksum")})},
 }}
 
 // verify returns how the presented credentials prove that they are the client's, or why they do not; with reasonNetwork

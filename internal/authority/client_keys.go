@@ -24,11 +24,11 @@ type clientKey struct {
 	limit       *limit    // nil without, and for what the client publishes
 }
 
-// keysOf reads the keys of a record. One that cannot verify anything, such as an RSA key of 1024 bits that an older version
+// keysOf reads the keys of a client. One that cannot verify anything, such as an RSA key of 1024 bits that an older version
 // let in, is as if it were not there.
-func keysOf(record store.Client) []clientKey {
+func keysOf(records []store.ClientKey) []clientKey {
 	var keys []clientKey
-	for _, stored := range record.Keys {
+	for _, stored := range records {
 		key := clientKey{credential: stored.ID, notBefore: stored.NotBefore, expires: stored.Expires, limit: limitOf(stored.Limit)}
 		key.ID, key.Algorithm = stored.ID, stored.Algorithm
 		if public, err := x509.ParsePKIXPublicKey(stored.Public); err == nil && jose.Fits(stored.Algorithm, public) {
@@ -45,12 +45,12 @@ func keysOf(record store.Client) []clientKey {
 	return keys
 }
 
-// ruleOf reads the certificate rule of a record. One that cannot be read matches nothing.
-func ruleOf(record store.Client) *pop.CertificateRule {
-	if record.CertificateRule == "" {
+// ruleOf reads the certificate rule of a client. One that cannot be read matches nothing.
+func ruleOf(kind, value string) *pop.CertificateRule {
+	if kind == "" {
 		return nil
 	}
-	rule, err := pop.ParseCertificateRule(record.CertificateRule, record.CertificateValue)
+	rule, err := pop.ParseCertificateRule(kind, value)
 	if err != nil {
 		return nil
 	}

@@ -2,10 +2,9 @@ package authority
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-
-	"github.com/writ-auth/writ/internal/store"
 )
 
 const (
@@ -20,27 +19,30 @@ const maxSecretBytes = 1024
 // proveSecret looks for the presented secret among the client's: first among those that were generated, with 256 bits, so
 // that one SHA-256 is all it needs (there is nothing to guess: RFC 6819, 5.1.4.1.3); then among those that came with an import.
 func proveSecret(ctx context.Context, a *Authority, client *client, presented credentials) (credential, error) {
-	secret, run := presented.secret, presented.run
+	text, run := presented.secret, presented.run
 	if !presented.mayBeSlow() {
-		secret = ""
+		text = ""
 	}
 	if run == nil {
 		run = &slowRun{}
 	}
-	hash := store.HashSecret(secret)
-	proved, why := a.proveOne(client, presented.remote, func(known store.Secret) bool { return sameText(known.Hash, hash) && secret != "" })
-	if !errors.Is(why, reasonWrongSecret) || secret == "" {
+	sum := sha256.Sum256([]byte(text))
+	proved, why := a.proveOne(client, presented.remote, func(known *secret) bool { return sameBytes(known.sum[:], sum[:]) && text != "" })
+	if !errors.Is(why, reasonWrongSecret) || text == "" {
 		return proved, why
 	}
-	return a.proveOne(client, presented.remote, func(known store.Secret) bool { return isSlow(known) && a.slow.verify(ctx, known, secret, run) })
+	return a.proveOne(client, presented.remote, func(known *secret) bool {
+		return isSlow(known.foreign) && a.slow.verify(ctx, known.ID, known.foreign, text, run)
+	})
 }
 
 // proveOne returns a secret that is the presented one and counts now and here, or why there is none. Whether it may be used
 // from here is looked at for each secret: the time must not tell that one was right.
-func (a *Authority) proveOne(client *client, remote string, presented func(store.Secret) bool) (elsewhere credential, why error) {
+func (a *Authority) proveOne(client *client, remote string, presented func(*secret) bool) (elsewhere credential, why error) {
 	why = reasonWrongSecret
-	for _, known := range client.Secrets {
-		found := credential{known.ID, client.limits[known.ID]}
+	for i := range client.Secrets {
+		known := &client.Secrets[i]
+		found := credential{known.ID, known.limit}
 		here := client.covers(remote, found.limit)
 		if !presented(known) {
 			continue
@@ -71,4 +73,6 @@ func settleSecret(_ context.Context, a *Authority, client *client, presented cre
 	return nil
 }
 
-func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+func sameText(a, b string) bool { return sameBytes([]byte(a), []byte(b)) }
+
+func sameBytes(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -55,20 +54,19 @@ type catalog struct {
 	anyClient  string // the ID of some client; see sameWork
 }
 
-// A client is a stored client with what its grants and roles come to.
+// A client is what decisions need of a stored client, with what its grants and roles come to. There are many, each for a moment:
+// what is large is shared (shape), and it has nothing that no decision needs.
 type client struct {
-	*store.Client
+	*common
+	own
 
 	generation int64
 	grants     map[string]*effective // by resource
 	keys       []clientKey
 	rule       *pop.CertificateRule // which certificates are the client's; nil: none
-	networks   []netip.Prefix       // where it may ask from; none: everywhere
-	limits     map[string]*limit    // ceilings of secrets, by their IDs; nil without
-	limit      *limit               // the one that this is the client under; nil: all that it is
+	limit      *limit               // the ceiling that this is the client under; nil: all that it is
 
-	confirmed, asked *atomic.Int64 // see place, with whoever was made ready before and after
-	noted            *marks
+	*kept
 }
 
 // effective is what a client may have of one resource.
@@ -261,6 +259,12 @@ func (d *directory) confirm(known *client, at time.Time) {
 
 // read reads a client from the store.
 func (d *directory) read(ctx context.Context, id string) (*client, error) {
+	known, _, err := d.readWhole(ctx, id)
+	return known, err
+}
+
+// readWhole is read, with all that the store says of the client.
+func (d *directory) readWhole(ctx context.Context, id string) (*client, store.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	// The generation is taken before the reading: if the client changes in between, the entry is already out of date.
@@ -270,12 +274,12 @@ func (d *directory) read(ctx context.Context, id string) (*client, error) {
 		d.clients.forget(id)
 	}
 	if err != nil {
-		return nil, err
+		return nil, record, err
 	}
 	d.learn(record)
 	known := d.clients.keep(record, catalog)
 	d.confirm(known, asked)
-	return known, nil
+	return known, record, nil
 }
 
 // sameWork reads, after a client was found or not, one that does not exist or one that does: a refusal always costs one of

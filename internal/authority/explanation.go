@@ -53,9 +53,9 @@ func (a *Authority) Explain(ctx context.Context, id string) (*Explanation, []Cou
 	if !remembered {
 		event = *found.Event
 	}
-	var known *client
+	var known *registered
 	if event.ClientID != "" {
-		known, err = a.directory.read(ctx, event.ClientID)
+		known, err = a.registered(ctx, event.ClientID)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrInvalid) {
 		return nil, nil, fmt.Errorf("authority: explain: %w", err)
@@ -147,8 +147,22 @@ func commandsFor(means rule, name string) []string {
 	return commands
 }
 
+// A registered client is all that the store says of one, and what decisions make of it.
+type registered struct {
+	store.Client
+	decided *client
+}
+
+func (a *Authority) registered(ctx context.Context, id string) (*registered, error) {
+	known, record, err := a.directory.readWhole(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &registered{record, known}, nil
+}
+
 // explain adds what is registered. known is nil for a client that there is not.
-func (a *Authority) explain(event audit.Event, known *client) *Explanation {
+func (a *Authority) explain(event audit.Event, known *registered) *Explanation {
 	e := ExplainEvent(event)
 	if known == nil {
 		if event.ClientID != "" && rules[event.Reason].about != aboutRequest {
@@ -178,7 +192,7 @@ func (a *Authority) explain(event audit.Event, known *client) *Explanation {
 }
 
 // tellCredentials tells of the method and of what the client proves itself with, none of which is a secret.
-func (a *Authority) tellCredentials(e *Explanation, known *client) {
+func (a *Authority) tellCredentials(e *Explanation, known *registered) {
 	now := a.now()
 	e.Registered["method"] = known.AuthMethod
 	if known.FormerMethod != "" && now.Before(known.FormerUntil) {
@@ -225,7 +239,7 @@ func life(from, until, now time.Time) string {
 	return " (until " + stamp(until) + ")"
 }
 
-func (a *Authority) diagnoseMethod(e *Explanation, known *client) {
+func (a *Authority) diagnoseMethod(e *Explanation, known *registered) {
 	used := e.Presented["method"]
 	switch {
 	case !a.permits(known.AuthMethod):
@@ -240,7 +254,7 @@ func (a *Authority) diagnoseMethod(e *Explanation, known *client) {
 }
 
 // tellRegistration tells how the client came to be.
-func tellRegistration(e *Explanation, known *client) {
+func tellRegistration(e *Explanation, known *registered) {
 	e.Registered["registered by"] = "an operator"
 	if from := known.Registration; from.InitialToken != "" {
 		e.Registered["registered by"] = "itself, with the initial access token " + from.InitialToken
@@ -250,7 +264,7 @@ func tellRegistration(e *Explanation, known *client) {
 	}
 }
 
-func bindingText(known *client) string {
+func bindingText(known *registered) string {
 	switch {
 	case known.DPoPBound && known.CertificateBound:
 		return "bound to a DPoP key and to the certificate"

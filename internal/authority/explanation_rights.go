@@ -11,9 +11,9 @@ import (
 )
 
 // tellRights tells what the client may have, and what of it the request missed.
-func tellRights(e *Explanation, known *client) {
+func tellRights(e *Explanation, known *registered) {
 	e.Registered["grant types"] = strings.Join(known.GrantTypes, " ")
-	for uri, of := range known.grants {
+	for uri, of := range known.decided.grants {
 		text := "may have " + of.scopes.String()
 		if len(of.defaults) == 0 {
 			text += ", no default"
@@ -33,8 +33,8 @@ func tellRights(e *Explanation, known *client) {
 }
 
 // diagnoseTarget says which resource was meant, perhaps: most are missed by a slash or a capital.
-func diagnoseTarget(e *Explanation, known *client, asked []string) {
-	granted := slices.Sorted(maps.Keys(known.grants))
+func diagnoseTarget(e *Explanation, known *registered, asked []string) {
+	granted := slices.Sorted(maps.Keys(known.decided.grants))
 	if len(granted) == 0 {
 		e.Remedy = "a grant or a role: the client has been granted no resource"
 		return
@@ -45,7 +45,7 @@ func diagnoseTarget(e *Explanation, known *client, asked []string) {
 	}
 	plain := func(uri string) string { return strings.ToLower(strings.TrimSuffix(uri, "/")) }
 	for _, uri := range asked {
-		if known.grants[uri] != nil {
+		if known.decided.grants[uri] != nil {
 			continue
 		}
 		e.Remedy = uri + " is not granted to it; it may ask for " + strings.Join(granted, ", ")
@@ -60,10 +60,10 @@ func diagnoseTarget(e *Explanation, known *client, asked []string) {
 }
 
 // diagnoseScope says which scope is missing, and where.
-func diagnoseScope(e *Explanation, known *client, asked []string) {
+func diagnoseScope(e *Explanation, known *registered, asked []string) {
 	audience := asked
 	if len(audience) == 0 {
-		audience = slices.Sorted(maps.Keys(known.grants))
+		audience = slices.Sorted(maps.Keys(known.decided.grants))
 	}
 	scope := strings.Fields(e.Presented["scope"])
 	if by := ceilingOf(known, e.Presented["credential"]); len(by.Scopes) > 0 {
@@ -79,7 +79,7 @@ func diagnoseScope(e *Explanation, known *client, asked []string) {
 		return
 	}
 	for _, uri := range audience {
-		of := known.grants[uri]
+		of := known.decided.grants[uri]
 		if of == nil {
 			return
 		}
@@ -98,7 +98,7 @@ func diagnoseScope(e *Explanation, known *client, asked []string) {
 }
 
 // ceilingOf returns the ceiling of a credential that is registered.
-func ceilingOf(known *client, credential string) store.Limit {
+func ceilingOf(known *registered, credential string) store.Limit {
 	for _, secret := range known.Secrets {
 		if secret.ID == credential {
 			return secret.Limit
@@ -131,11 +131,11 @@ func limitText(limit store.Limit) string {
 }
 
 // diagnoseNetwork says which networks the caller's address is not in.
-func diagnoseNetwork(e *Explanation, known *client) {
+func diagnoseNetwork(e *Explanation, known *registered) {
 	address := addressOf(e.Remote)
 	of := ceilingOf(known, e.Presented["credential"]).Networks
 	switch {
-	case !within(known.networks, e.Remote):
+	case !within(known.decided.networks, e.Remote):
 		e.Remedy = "a request from the client's networks, " + strings.Join(known.Networks, " ") + "; this one came from " + address
 	case !within(networksOf(of), e.Remote):
 		e.Remedy = "a request from the networks of the credential " + e.Presented["credential"] + ", " + strings.Join(of, " ") + "; this one came from " + address

@@ -1,9 +1,8 @@
 package authority
 
 import (
+	"encoding/binary"
 	"sync/atomic"
-
-	"github.com/writ-auth/writ/internal/store"
 )
 
 // The bounds of a half of the roster.
@@ -33,14 +32,19 @@ type half struct {
 
 // A place is what is known of one client. It never moves within its half: who has the client refers to what is atomic in it.
 type place struct {
-	generation  int64        // that the record is of
-	confirmed   atomic.Int64 // when the store was last known to say the same: nanoseconds after the directory began
-	asked       atomic.Int64 // when the client will have worked off its requests
-	noted       marks
+	kept
+	generation  int64  // that the record is of
 	hash        uint32 // of the ID
 	length      uint32 // of the record; 0: the client is gone
 	chunk, from uint16 // where the record is
 	shape       uint16 // 0: it stands with the record
+}
+
+// kept is what is known of a client besides its record. It outlives what was made ready, and all who have the client share it.
+type kept struct {
+	confirmed atomic.Int64 // when the store was last known to say the same: nanoseconds after the directory began
+	asked     atomic.Int64 // when the client will have worked off its requests
+	noted     marks
 }
 
 // take copies what is known besides the record.
@@ -77,11 +81,9 @@ func (h *half) find(hash uint32, id string) *place {
 
 // isOf reports whether a record begins with an ID.
 func (h *half) isOf(place *place, id string) bool {
-	var head [8]byte
-	p := packer{packed: head[:0]}
-	p.size(len(id))
-	size, record := len(p.packed), h.record(place)
-	return len(record) >= size+len(id) && string(record[:size]) == string(p.packed) && string(record[size:size+len(id)]) == id
+	record := h.record(place)
+	length, head := binary.Varint(record) // as packer.size writes it
+	return length == int64(len(id)) && len(record) >= head+len(id) && string(record[head:head+len(id)]) == id
 }
 
 func (h *half) record(place *place) []byte {
@@ -189,17 +191,13 @@ func (h *half) look(place *place) seen {
 
 // client makes the client ready.
 func (s seen) client(at *catalog) *client {
-	made := &struct {
-		client client
-		record store.Client
-	}{record: s.shape.record}
-	made.record.ID = s.id
-	p := packer{text: s.own, reads: true}
-	p.own(&made.record)
-	made.client = client{
-		Client: &made.record, generation: s.generation, grants: s.shape.grants(at), networks: s.shape.networks,
-		keys: keysOf(made.record), rule: ruleOf(made.record), confirmed: &s.place.confirmed, asked: &s.place.asked, noted: &s.place.noted,
+	made := &client{
+		common: &s.shape.common, generation: s.generation, grants: s.shape.grants(at), kept: &s.place.kept,
 	}
-	made.client.readLimits()
-	return &made.client
+	made.ID = s.id
+	p := packer{text: s.own, reads: true}
+	p.own(&made.own)
+	made.keys, made.rule = keysOf(made.Keys), ruleOf(s.shape.record.CertificateRule, made.CertificateValue)
+	made.readLimits()
+	return made
 }

@@ -21,6 +21,7 @@ type credential struct {
 
 // A limit is the ceiling that a credential has of its own, read once with its record. nil is none.
 type limit struct {
+	record   store.Limit
 	lifetime time.Duration  // of a token, at most; 0: no ceiling
 	scopes   oauth.Scope    // none: all that the client has
 	networks []netip.Prefix // none: from wherever the client may ask
@@ -32,7 +33,7 @@ func limitOf(record store.Limit) *limit {
 	if record.TokenTTL == 0 && len(record.Scopes) == 0 && len(record.Networks) == 0 {
 		return nil
 	}
-	return &limit{lifetime: record.TokenTTL, scopes: record.Scopes, networks: networksOf(record.Networks)}
+	return &limit{record: record, lifetime: record.TokenTTL, scopes: record.Scopes, networks: networksOf(record.Networks)}
 }
 
 // networksOf reads networks. What cannot be read holds no address, and does not open the others: a damaged record lets fewer in.
@@ -45,15 +46,11 @@ func networksOf(texts []string) []netip.Prefix {
 	return networks
 }
 
-// readLimits reads the ceilings of a client's credentials. What a grant sees of the client is what the credential leaves of
+// readLimits makes the client as it is under each ceiling of its credentials. What a grant sees of the client is what the credential leaves of
 // it, so that none can forget to ask.
 func (c *client) readLimits() {
-	for _, secret := range c.Secrets {
-		if of := limitOf(secret.Limit); of != nil {
-			if c.limits == nil {
-				c.limits = map[string]*limit{}
-			}
-			c.limits[secret.ID] = of
+	for i := range c.Secrets {
+		if of := c.Secrets[i].limit; of != nil {
 			of.client = c.under(of)
 		}
 	}

@@ -49,7 +49,7 @@ func defaults(uri string, scopes ...string) store.Grant {
 }
 
 func inWorld(record store.Client) *client {
-	return &client{Client: &record, grants: world.effective(record)}
+	return &client{common: new(commonOf(&record)), own: ownOf(&record), grants: world.effective(record)}
 }
 
 func TestNarrow(t *testing.T) {
@@ -220,7 +220,7 @@ func TestLifetime(t *testing.T) {
 		{"the shortest of several", 0, []store.Resource{long, short, usual}, time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := &client{Client: &store.Client{TokenTTL: test.client}, grants: map[string]*effective{}}
+			c := &client{common: &common{TokenTTL: test.client}, grants: map[string]*effective{}}
 			var audience []string
 			for _, r := range test.resources {
 				c.grants[r.URI] = &effective{resource: r}

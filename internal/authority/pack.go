@@ -1,15 +1,14 @@
 package authority
 
 import (
-	"encoding/base64"
+	"crypto/sha256"
 	"encoding/binary"
-	"strings"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
 )
 
-// A packer writes records of clients as few bytes, and reads them again. The same lines do both, so that what is read is what was
+// A packer writes what decisions need of clients as few bytes, and reads it again. The same lines do both, so that what is read is what was
 // written: TestPack holds them to every field that there is.
 type packer struct {
 	packed []byte // what was written
@@ -36,17 +35,26 @@ func (p *packer) common(c *store.Client) {
 	p.string(&c.Claims)
 }
 
-// own is the rest, but for the ID.
-func (p *packer) own(c *store.Client) {
-	p.string(&c.Name)
-	list(p, &c.Secrets, (*packer).secret)
+// own is what a client has for itself, but for the ID.
+func (p *packer) own(c *own) {
+	p.secrets(c)
 	list(p, &c.Keys, (*packer).key)
 	p.string(&c.JWKSURI)
 	p.string(&c.CertificateValue)
 	p.time(&c.NotBefore)
-	p.registration(&c.Registration)
-	p.time(&c.Created)
 	p.time(&c.Updated)
+}
+
+// secrets reads the only one that most have into the client.
+func (p *packer) secrets(c *own) {
+	if size := p.size(len(c.Secrets)); p.reads && size == 1 {
+		c.Secrets = c.room[:]
+	} else if p.reads && size > 1 {
+		c.Secrets = make([]secret, size)
+	}
+	for i := range c.Secrets {
+		p.secret(&c.Secrets[i])
+	}
 }
 
 func (p *packer) grant(g *store.Grant) {
@@ -56,16 +64,15 @@ func (p *packer) grant(g *store.Grant) {
 	p.string(&g.Claims)
 }
 
-func (p *packer) secret(s *store.Secret) {
+func (p *packer) secret(s *secret) {
 	p.string(&s.ID)
-	p.string(&s.Name)
-	p.hash(&s.Hash)
-	p.time(&s.Created)
+	p.string(&s.foreign)
+	if s.foreign == "" {
+		p.sum(&s.sum)
+	}
 	p.time(&s.NotBefore)
 	p.time(&s.Expires)
-	p.time(&s.Rotated)
-	p.string(&s.Request)
-	p.limit(&s.Limit)
+	p.ceiling(&s.limit)
 }
 
 func (p *packer) key(k *store.ClientKey) {
@@ -73,7 +80,6 @@ func (p *packer) key(k *store.ClientKey) {
 	p.string(&k.Algorithm)
 	p.bytes(&k.Public)
 	p.bytes(&k.Certificate)
-	p.time(&k.Created)
 	p.time(&k.NotBefore)
 	p.time(&k.Expires)
 	p.limit(&k.Limit)
@@ -85,13 +91,19 @@ func (p *packer) limit(l *store.Limit) {
 	p.strings(&l.Networks)
 }
 
-func (p *packer) registration(r *store.Registration) {
-	p.string(&r.InitialToken)
-	p.string(&r.Hash)
-	p.string(&r.Software)
-	p.duration(&r.FirstUse)
-	p.duration(&r.Idle)
-	p.string(&r.Described)
+// ceiling is a limit that is read; most have none.
+func (p *packer) ceiling(l **limit) {
+	some := *l != nil
+	if p.bools(&some); !some {
+		return
+	}
+	var record store.Limit
+	if !p.reads {
+		record = (*l).record
+	}
+	if p.limit(&record); p.reads {
+		*l = limitOf(record)
+	}
 }
 
 // number is written in as few bytes as it needs.
@@ -170,31 +182,12 @@ func (p *packer) time(t *time.Time) {
 	}
 }
 
-// sums are how the hashes of our own secrets stand behind their name, see store.HashSecret.
-var sums = base64.RawURLEncoding.Strict()
-
-// hash has a hash of our own as its bytes, and of any other the text.
-func (p *packer) hash(text *string) {
-	const name, size = "sha256:", 32
-	var sum [size + 1]byte // room for one too many
-	var whole [len(name) + 43]byte
-	ours := false
-	if !p.reads && len(*text) == len(whole) && strings.HasPrefix(*text, name) {
-		n, err := sums.Decode(sum[:], []byte((*text)[len(name):]))
-		ours = err == nil && n == size
-	}
-	if p.bools(&ours); !ours {
-		p.string(text)
-		return
-	}
+func (p *packer) sum(sum *[sha256.Size]byte) {
 	if !p.reads {
-		p.packed = append(p.packed, sum[:size]...)
+		p.packed = append(p.packed, sum[:]...)
 		return
 	}
-	copy(sum[:], p.text[:size])
-	copy(whole[:], name)
-	sums.Encode(whole[len(name):], sum[:size])
-	*text, p.text = string(whole[:]), p.text[size:]
+	p.text = p.text[copy(sum[:], p.text):]
 }
 
 func (p *packer) bools(all ...*bool) {

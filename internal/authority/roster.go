@@ -11,13 +11,13 @@ import (
 // maxReady is how many clients are kept ready to be decided about.
 const maxReady = 1 << 11
 
-// A roster is the clients seen lately: those seen last are ready; all, some 100 000 and more, are kept as some 200 bytes each,
+// A roster is the clients seen lately: those seen last are ready; all, some 100 000 and more, are kept as some 150 bytes each,
 // in which there is nothing for the collector to look through. To make one ready takes a microsecond. It is safe for
 // concurrent use.
 type roster struct {
 	seed  maphash.Seed // nobody can choose IDs that meet
 	ready [maxReady]atomic.Pointer[client]
-	whose [maxReady]atomic.Uint64 // hashes of those who are ready, or were: it is not worth looking for others
+	whose [maxReady]atomic.Uint64 // hashes of those who were asked for last: it is not worth looking for others
 
 	mu            sync.Mutex
 	recent, older *half // under mu, and so is all in them but what is atomic
@@ -42,17 +42,19 @@ func (r *roster) find(id string, at *catalog) *client {
 		return nil
 	}
 	made := seen.client(at)
-	if ready.CompareAndSwap(known, made) { // who was faster may have a newer one
-		whose.Store(hash)
+	// Who comes once among very many is not made to stay, or the collector would have to look through those who take turns.
+	if whose.Swap(hash) == hash {
+		ready.CompareAndSwap(known, made) // who was faster may have a newer one
 	}
 	return made
 }
 
-// keep keeps a client that was just read, with what was known of it besides its record. The record may go.
+// keep keeps what decisions need of a client that was just read, with what was known of it besides its record. The record may go.
 func (r *roster) keep(record store.Client, at *catalog) *client {
 	var common, own packer
 	common.common(&record)
-	own.own(&record)
+	itself := ownOf(&record)
+	own.own(&itself)
 	hash := maphash.String(r.seed, record.ID)
 	r.mu.Lock()
 	place := r.place(uint32(hash), record.ID)

@@ -28,7 +28,7 @@ func (u *uses) noteScopes(client *client, resource *store.Resource, scope, remot
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if fresh(u.last(client.noted, client.ID, all), now, scopeInterval) {
+	if fresh(u.last(&client.noted, client.ID, all), now, scopeInterval) {
 		return
 	}
 	oldest := now.Unix()
@@ -37,7 +37,7 @@ func (u *uses) noteScopes(client *client, resource *store.Resource, scope, remot
 			continue
 		}
 		one := u.scopeOf(resource.URI, token)
-		if at := u.last(client.noted, client.ID, one); fresh(at, now, scopeInterval) {
+		if at := u.last(&client.noted, client.ID, one); fresh(at, now, scopeInterval) {
 			oldest = min(oldest, at)
 			continue
 		}
@@ -46,9 +46,9 @@ func (u *uses) noteScopes(client *client, resource *store.Resource, scope, remot
 			return
 		}
 		u.waiting[of] = store.Use{ClientID: of.clientID, Credential: of.credential, Last: now.UTC(), Remote: addressOf(remote)}
-		u.mark(client.noted, client.ID, one, now.Unix(), now)
+		u.mark(&client.noted, client.ID, one, now.Unix(), now)
 	}
-	u.mark(client.noted, client.ID, all, oldest, now)
+	u.mark(&client.noted, client.ID, all, oldest, now)
 }
 
 // scopeOf stands for scopes of a resource.

@@ -151,18 +151,18 @@ func TestUsedScopesAreBounded(t *testing.T) {
 	for i := range maxWaiting {
 		now = now.Add(time.Second)
 		one := *known
-		one.Client, one.noted = &store.Client{ID: fmt.Sprint(i)}, &marks{}
+		one.ID, one.kept = fmt.Sprint(i), &kept{}
 		a.noteScopes(&one, []string{"https://b.test"}, "read", "")
 	}
 	if got := len(a.uses.waiting); got != maxWaiting/2 {
 		t.Errorf("%d uses of scopes wait, want %d", got, maxWaiting/2)
 	}
-	*known.noted = marks{}
+	known.kept = &kept{}
 	a.noteScopes(known, []string{"https://b.test"}, "delete", "")
-	if got := known.noted; got[0].Load() != 0 || got[1].Load() != 0 {
+	if got := &known.noted; got[0].Load() != 0 || got[1].Load() != 0 {
 		t.Errorf("got %v: what there was no room for counts as noted", got)
 	}
-	a.uses.note(known.noted, "known", "1", "", "")
+	a.uses.note(&known.noted, "known", "1", "", "")
 	if _, waits := a.uses.waiting[credentialOf{"known", "1"}]; !waits {
 		t.Error("there was no room for a credential")
 	}

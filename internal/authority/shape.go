@@ -1,7 +1,6 @@
 package authority
 
 import (
-	"net/netip"
 	"sync/atomic"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -9,10 +8,10 @@ import (
 
 // A shape is what many clients have in common, and what follows from it. Most registries have many clients of few shapes.
 type shape struct {
-	packed   string       // as packer.common writes it
-	record   store.Client // has nothing else
-	networks []netip.Prefix
-	granted  atomic.Pointer[granted]
+	packed  string       // as packer.common writes it
+	record  store.Client // has nothing else
+	common  common       // of it
+	granted atomic.Pointer[granted]
 }
 
 // granted is what a shape comes to at a generation of the catalog.
@@ -27,7 +26,7 @@ func shapeOf(text string) (s *shape, rest string) {
 	p := packer{text: text, reads: true}
 	p.common(&s.record)
 	s.packed = text[:len(text)-len(p.text)]
-	s.networks = networksOf(s.record.Networks)
+	s.common = commonOf(&s.record)
 	return s, p.text
 }
 

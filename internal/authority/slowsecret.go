@@ -73,9 +73,9 @@ func newSlowSecrets() *slowSecrets {
 	}
 }
 
-// isSlow reports whether a secret is kept by a hash that takes its time.
-func isSlow(secret store.Secret) bool {
-	_, err := slowhash.Parse(secret.Hash)
+// isSlow reports whether a hash of a secret is one that takes its time.
+func isSlow(hash string) bool {
+	_, err := slowhash.Parse(hash)
 	return err == nil
 }
 
@@ -100,15 +100,15 @@ func (s *slowSecrets) learn(record store.Client) {
 	s.need, s.since = s.need.Or(work), s.since.Or(work)
 }
 
-// verify reports whether a text is a secret that is kept by a slow hash. If there is no turn for it, it is not, and the run says so.
-func (s *slowSecrets) verify(ctx context.Context, known store.Secret, text string, run *slowRun) bool {
-	if verdict, found := run.verdicts[known.Hash]; found || run.busy {
+// verify reports whether a text is the secret with an ID that is kept by a slow hash. If there is no turn for it, it is not, and the run says so.
+func (s *slowSecrets) verify(ctx context.Context, id, kept, text string, run *slowRun) bool {
+	if verdict, found := run.verdicts[kept]; found || run.busy {
 		return verdict
 	}
-	if fast, found := s.remembered(known.Hash); found {
+	if fast, found := s.remembered(kept); found {
 		return sameText(fast, store.HashSecret(text))
 	}
-	hash, err := slowhash.Parse(known.Hash)
+	hash, err := slowhash.Parse(kept)
 	if err != nil || !s.enter(ctx, run) {
 		return false
 	}
@@ -119,10 +119,9 @@ func (s *slowSecrets) verify(ctx context.Context, known store.Secret, text strin
 	if run.verdicts == nil {
 		run.verdicts = map[string]bool{}
 	}
-	run.verdicts[known.Hash] = good
+	run.verdicts[kept] = good
 	if good {
-		proved := known
-		run.proved = &proved
+		run.proved = &store.Secret{ID: id, Hash: kept}
 	}
 	return good
 }

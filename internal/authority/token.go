@@ -64,7 +64,7 @@ func (a *Authority) token(ctx context.Context, r *Request) (*oauth.TokenResponse
 	if err != nil {
 		return nil, err
 	}
-	if err := a.pace.take(client.asked, a.now); err != nil {
+	if err := a.pace.take(&client.asked, a.now); err != nil {
 		return nil, err
 	}
 	grant, known := grants[grantType]

@@ -1,0 +1,79 @@
+package authority
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/writ-auth/writ/internal/store"
+)
+
+// common is what decisions need of a client and many clients have in common, see shape.
+type common struct {
+	AuthMethod        string
+	FormerMethod      string
+	FormerUntil       time.Time
+	GrantTypes        []string
+	SigningAlgorithm  string
+	CertificateBound  bool
+	DPoPBound         bool
+	MultipleAudiences bool
+	RotatesSecrets    bool
+	Suspended         bool
+	ResourceServerFor []string
+	TokenTTL          time.Duration
+	TokenReuse        time.Duration
+	networks          []netip.Prefix // where it may ask from; none: everywhere
+}
+
+func commonOf(c *store.Client) common {
+	return common{
+		AuthMethod: c.AuthMethod, FormerMethod: c.FormerMethod, FormerUntil: c.FormerUntil, GrantTypes: c.GrantTypes,
+		SigningAlgorithm: c.SigningAlgorithm, CertificateBound: c.CertificateBound, DPoPBound: c.DPoPBound,
+		MultipleAudiences: c.MultipleAudiences, RotatesSecrets: c.RotatesSecrets, Suspended: c.Suspended,
+		ResourceServerFor: c.ResourceServerFor, TokenTTL: c.TokenTTL, TokenReuse: c.TokenReuse, networks: networksOf(c.Networks),
+	}
+}
+
+// own is what decisions need of a client and each has for itself.
+type own struct {
+	ID               string
+	Secrets          []secret
+	room             [1]secret // for the only one that most have
+	Keys             []store.ClientKey
+	JWKSURI          string
+	CertificateValue string
+	NotBefore        time.Time
+	Updated          time.Time
+}
+
+func ownOf(c *store.Client) own {
+	of := own{ID: c.ID, Keys: c.Keys, JWKSURI: c.JWKSURI, CertificateValue: c.CertificateValue, NotBefore: c.NotBefore, Updated: c.Updated}
+	for _, one := range c.Secrets {
+		of.Secrets = append(of.Secrets, secretOf(one))
+	}
+	return of
+}
+
+// A secret is what decisions need of a store.Secret.
+type secret struct {
+	ID                 string
+	sum                [sha256.Size]byte // of the secret, unless foreign is set
+	foreign            string            // a hash that is none of ours
+	NotBefore, Expires time.Time
+	limit              *limit // nil without
+}
+
+// sums are how the hashes of our own secrets stand behind their name, see store.HashSecret.
+var sums = base64.RawURLEncoding.Strict()
+
+func secretOf(s store.Secret) secret {
+	of := secret{ID: s.ID, foreign: s.Hash, NotBefore: s.NotBefore, Expires: s.Expires, limit: limitOf(s.Limit)}
+	text, named := strings.CutPrefix(s.Hash, "sha256:")
+	if sum, err := sums.DecodeString(text); named && err == nil && len(sum) == len(of.sum) && sums.EncodeToString(sum) == text {
+		of.sum, of.foreign = [sha256.Size]byte(sum), ""
+	}
+	return of
+}
