@@ -214,7 +214,7 @@ func (s *Server) Close() {
 // sweepLag is for nodes whose clocks are behind: a proof or a revocation that has passed here still counts there.
 const sweepLag = time.Minute
 
-// wholeRegistry is how long work may take that goes through all clients, at its ease (store.EachAtEase).
+// wholeRegistry is how long work may take that goes through all clients, or all that has expired, at its ease (store.EachAtEase).
 const wholeRegistry = 20 * time.Minute
 
 // background is the work that goes on beside requests.
@@ -229,7 +229,7 @@ func (s *Server) background() []loop {
 		}},
 		{name: "count of imported secrets", every: 5 * time.Minute, timeout: wholeRegistry, step: s.authority.Census},
 		{name: "checkpoint", every: time.Minute, timeout: 30 * time.Second, step: s.anchor.step},
-		{name: "sweep", every: time.Minute, timeout: 30 * time.Second, step: func(ctx context.Context) error {
+		{name: "sweep", every: time.Minute, timeout: wholeRegistry, step: func(ctx context.Context) error {
 			_, err := s.store.Sweep(ctx, s.now().Add(-sweepLag))
 			return err
 		}},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/writ-auth/writ/internal/store"
 )
@@ -99,38 +98,6 @@ func (v view) counter(ctx context.Context, name string) (value int64, err error)
 func (v view) Ping(ctx context.Context) error {
 	_, err := v.Generation(ctx)
 	return err
-}
-
-// sweepStep is how many rows one statement deletes: a long one would keep writers of SQLite waiting.
-const sweepStep = 500
-
-func (v view) Sweep(ctx context.Context, now time.Time) (swept int, err error) {
-	for _, statement := range []sqlText{sweepRevocations, sweepUsed} {
-		n, err := v.sweep(ctx, statement, microseconds(now))
-		swept += n
-		if err != nil {
-			return swept, err
-		}
-	}
-	if _, err := v.sweep(ctx, sweepOldUses, microseconds(now.Add(-store.KeepUses))); err != nil {
-		return swept, err
-	}
-	_, err = v.sweep(ctx, sweepUses)
-	return swept, err
-}
-
-// sweep runs a statement that deletes in steps, whose last argument is the size of one, until there is nothing left.
-func (v view) sweep(ctx context.Context, statement sqlText, args ...any) (swept int, err error) {
-	for {
-		n, err := v.exec(ctx, statement, append(args, sweepStep)...)
-		if err != nil {
-			return swept, fmt.Errorf("sqlstore: sweep: %w", err)
-		}
-		if n == 0 {
-			return swept, nil
-		}
-		swept += int(n)
-	}
 }
 
 // Close on the Store of an Update does nothing; the outer one has its own.
