@@ -68,7 +68,7 @@ func (s *Server) registerMetrics(version string) {
 	m.gauge("writ_signatures_waiting", "Tokens that wait for a processor to sign them. When the last of them would wait for more than 100 ms, further requests for tokens get 503.", nil,
 		one(func() float64 { return float64(s.authority.Waiting()) }))
 	m.count("writ_panics_total", "Requests that ended in a panic, which is always a bug.", nil, one(func() float64 { return float64(s.panics.Load()) }))
-	m.gauge("writ_credentials_expiring", "Secrets and keys of clients that expire within so many days. Those that were rotated out, and that nobody uses any more, are left out. Read in the background: a change shows within half an hour.",
+	m.gauge("writ_credentials_expiring", "Secrets and keys of clients that expire within so many days. Those that were rotated out, and that nobody uses any more, are left out. Read in the background: a change shows within half an hour, and with a million clients within an hour.",
 		[]label{labelCredential, labelWithin}, m.expiring.tell)
 	s.registerKeys()
 	s.registerListeners()

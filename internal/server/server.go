@@ -215,7 +215,7 @@ func (s *Server) Close() {
 const sweepLag = time.Minute
 
 // wholeRegistry is how long work may take that goes through all clients, or all that has expired, at its ease (store.EachAtEase).
-const wholeRegistry = 20 * time.Minute
+const wholeRegistry = 30 * time.Minute
 
 // background is the work that goes on beside requests.
 func (s *Server) background() []loop {

@@ -9,8 +9,8 @@ import (
 const eachPage = 500
 
 // ease is how long work that nobody waits for rests between two pages: a page takes some milliseconds of a processor, and requests
-// have the rest. A million clients take it some minutes.
-const ease = 100 * time.Millisecond
+// have the rest. A million clients take it a quarter of an hour.
+const ease = 400 * time.Millisecond
 
 // Each calls visit for every record of a table, in the order of their keys, until it returns an error. Other writers may come
 // between two pages: within an Update they cannot.
