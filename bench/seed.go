@@ -76,9 +76,9 @@ func seeded(i int, now time.Time) store.Client {
 }
 
 // touch has each of the first clients ask once, so that what is measured then is a server that knows who asks. More than a
-// server keeps in memory need not be touched: it has forgotten the first when the last has asked.
+// server keeps in memory, on average, need not be touched: it has forgotten the first when the last has asked.
 func (n *node) touch(ctx context.Context, clients, connections int) error {
-	const most = 150_000
+	const most = 400_000
 	t, order := seededRequests("touch", n, clients), atomic.Int64{}
 	t.request = n.seededRequest(func() int { return int(order.Add(1)-1) % clients })
 	open := openSession(t, connections)

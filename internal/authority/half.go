@@ -7,7 +7,7 @@ import (
 
 // The bounds of a half of the roster.
 const (
-	maxClients = 1 << 17
+	maxClients = 1 << 18
 	maxPacked  = 64 << 20 // bytes of records
 	maxShapes  = 1 << 10  // further clients have theirs with them
 	maxWasted  = 1 << 20  // bytes of records from before, and then as many as there are of others
