@@ -108,10 +108,15 @@ func (p *postgres) start(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
-			t.Fatalf("PostgreSQL does not start:\n%s", text)
+			t.Fatalf("PostgreSQL does not start:\n%s", p.said())
 		}
 	}
+}
+
+// said returns the server's log.
+func (p *postgres) said() string {
+	text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
+	return string(text)
 }
 
 // stop is pg_ctl stop, -m fast or -m immediate.

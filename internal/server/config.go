@@ -54,8 +54,9 @@ type Config struct {
 	// not be able to read it.
 	DatabaseFile string `yaml:"database_file"`
 
-	// Connections to PostgreSQL at once. Nodes times this must stay below max_connections of the database.
-	DatabaseConnections int `yaml:"database_connections" default:"16" min:"2" max:"1000"`
+	// Connections to PostgreSQL at once, the one that listens for changes by other nodes included. Nodes times this must stay
+	// below max_connections of the database.
+	DatabaseConnections int `yaml:"database_connections" default:"16" min:"3" max:"1000"`
 
 	// auto applies pending migrations when the server starts; never refuses to start instead, for a database role that may
 	// not change tables: run writ migrate first, with a role that may.

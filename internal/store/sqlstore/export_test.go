@@ -25,6 +25,9 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 	return value, err
 }
 
+// Waited returns how many had to wait for a connection.
+func (s *Store) Waited() int64 { return s.database.writes.db.Stats().WaitCount }
+
 // Statements returns the text of every statement, for both databases.
 func Statements() (texts []string) {
 	for _, d := range []dialect{sqliteDialect, postgresDialect} {

@@ -51,6 +51,7 @@ func connectPostgreSQL(ctx context.Context, options Options) (*database, error) 
 	if connections <= 0 {
 		connections = 16
 	}
+	connections = max(2, connections-1) // the one that listens (Watch) or migrates counts, too; an Update must not keep readers out
 	if options.readOnly {
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 	}
@@ -71,7 +72,7 @@ func connectPostgreSQL(ctx context.Context, options Options) (*database, error) 
 		migrations: migrations{
 			files:  collated{options.migrations},
 			kind:   goose.DialectPostgres,
-			open:   func() *sql.DB { return stdlib.OpenDB(*migrationConfig(config)) },
+			open:   func() *sql.DB { return migrating(config) },
 			locker: advisoryLock{},
 		},
 		release: func() error { return nil },
@@ -148,6 +149,13 @@ func primaryOnly(asked pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
 		}
 		return asked(ctx, connection)
 	}
+}
+
+// migrating opens the one connection that migrates.
+func migrating(config *pgx.ConnConfig) *sql.DB {
+	db := stdlib.OpenDB(*migrationConfig(config))
+	db.SetMaxOpenConns(1)
+	return db
 }
 
 // migrationConfig gives a migration's statement a minute, but still 3 s to get its lock: all other statements queue

@@ -33,7 +33,7 @@ type Options struct {
 	// AllowNetworkFS lets SQLite work on a network file system. Its locks do not work on most of them: the database may be
 	// corrupted without notice.
 	AllowNetworkFS bool
-	// MaxConnections limits the connections to PostgreSQL; 0 means 16.
+	// MaxConnections limits the connections to PostgreSQL, of which one is for Watch alone; 0 means 16. At least 3 are used.
 	MaxConnections int
 
 	readOnly   bool                                              // see OpenReadOnly

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,41 @@ func TestWatchOtherNode(t *testing.T) {
 	wait("the beginning")
 	insert(t, here, "a")
 	wait("a change")
+}
+
+// TestConnections: who listens counts among the connections that are allowed, however many want one.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	const allowed, callers = 3, 20
+	dsn := storetest.PostgreSQL(t)
+	s, side := openWith(t, sqlstore.Options{DSN: dsn, MaxConnections: allowed}), connect(t, dsn)
+	rung := make(chan struct{}, 10)
+	go func() { _ = s.Watch(t.Context(), func() { rung <- struct{}{} }) }()
+	<-rung // it listens
+	lock := side.begin(t)
+	lock.exec(t, `LOCK TABLE clients`)
+	waited := s.Waited()
+	var answered sync.WaitGroup
+	for range callers {
+		answered.Go(func() { _, _ = s.Clients().Get(t.Context(), "a") })
+	}
+	const count = `SELECT count(*), count(*) FILTER (WHERE wait_event_type = 'Lock') FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'writ'`
+	for {
+		var open, held int
+		if err := side.QueryRowContext(t.Context(), count).Scan(&open, &held); err != nil {
+			t.Fatal(err)
+		}
+		if held+int(s.Waited()-waited) < callers {
+			continue // some have not asked yet
+		}
+		if open != allowed {
+			t.Errorf("%d connections, want %d", open, allowed)
+		}
+		break
+	}
+	lock.rollback(t)
+	answered.Wait()
 }
 
 // TestWatchEnds: who listens on a connection that was cut is told so, and can listen again.
