@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/writ-auth/writ/internal/server"
@@ -124,11 +123,4 @@ func tokenIn(a answer) string {
 	}
 	_ = json.Unmarshal(a.body, &issued) // without one it is ""
 	return issued.Token
-}
-
-// errorIn reads the error code of an answer.
-func errorIn(a answer) string {
-	var refused struct{ Error string }
-	_ = json.Unmarshal(a.body, &refused)
-	return strings.TrimSpace(refused.Error)
 }

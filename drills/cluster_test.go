@@ -11,7 +11,6 @@ import (
 
 // A cluster is nodes of one issuer on one PostgreSQL.
 type cluster struct {
-	postgres *postgres
 	nodes    []*node
 	operator *operator
 	client   party

@@ -125,16 +125,6 @@ func (all answers) of(class string) (some answers) {
 	return some
 }
 
-// between returns those that were due in a time.
-func (all answers) between(from, to time.Time) (some answers) {
-	for _, a := range all {
-		if !a.sent.Before(from) && a.sent.Before(to) {
-			some = append(some, a)
-		}
-	}
-	return some
-}
-
 // bad returns how many are none of the classes.
 func (all answers) bad(good ...string) int {
 	bad := 0

@@ -130,12 +130,6 @@ func (p *postgres) stop(immediate bool) {
 	_ = os.Remove(filepath.Join(p.data(), "postmaster.pid")) // of a server that ended at once
 }
 
-// psql runs SQL in a database and returns what it says.
-func (p *postgres) psql(t *testing.T, dsn, sql string) string {
-	t.Helper()
-	return strings.TrimSpace(p.run(t, "psql", "-X", "-q", "-t", "-A", "-c", sql, dsn))
-}
-
 func (p *postgres) run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	command := exec.Command(filepath.Join(p.programs, program), args...)

@@ -56,13 +56,6 @@ func (r *rotator) issue() bool {
 	return token != ""
 }
 
-// rotate asks for a rotation, and looks whether the server lives to answer.
-func (r *rotator) rotate() (survived bool) {
-	o := operate(r.t, r.node, r.node)
-	a := o.send(http.MethodPost, "/keys/rotate", map[string]any{"algorithm": "ES256", "now": r.result.steps%2 == 0})
-	return a.status/100 == 2
-}
-
 // check looks, after a kill and a start, whether all is as if nothing had been: one key signs, and every token verifies.
 func (r *rotator) check() {
 	r.t.Helper()

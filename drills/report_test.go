@@ -25,7 +25,6 @@ type drilling struct {
 	t      *testing.T
 	began  time.Time
 	result result
-	failed []string
 }
 
 // begin begins a drill and says what it is held to. Its line is printed when the test ends, however it ends.
