@@ -47,12 +47,16 @@ type own struct {
 	CertificateValue string
 	NotBefore        time.Time
 	Updated          time.Time
+	Rotated          time.Time // when a secret of it was rotated last; zero: none was
 }
 
 func ownOf(c *store.Client) own {
 	of := own{ID: c.ID, Keys: c.Keys, JWKSURI: c.JWKSURI, CertificateValue: c.CertificateValue, NotBefore: c.NotBefore, Updated: c.Updated}
 	for _, one := range c.Secrets {
 		of.Secrets = append(of.Secrets, secretOf(one))
+		if one.Rotated.After(of.Rotated) {
+			of.Rotated = one.Rotated
+		}
 	}
 	return of
 }

@@ -192,7 +192,8 @@ func (h *half) look(place *place) seen {
 // client makes the client ready.
 func (s seen) client(at *catalog) *client {
 	made := &client{
-		common: &s.shape.common, generation: s.generation, grants: s.shape.grants(at), kept: &s.place.kept,
+		// Of the older one: a request that began before a change leaves no grants of before to those who come after.
+		common: &s.shape.common, generation: min(s.generation, at.generation), grants: s.shape.grants(at), kept: &s.place.kept,
 	}
 	made.ID = s.id
 	p := packer{text: s.own, reads: true}

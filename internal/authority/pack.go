@@ -43,6 +43,7 @@ func (p *packer) own(c *own) {
 	p.string(&c.CertificateValue)
 	p.time(&c.NotBefore)
 	p.time(&c.Updated)
+	p.time(&c.Rotated)
 }
 
 // secrets reads the only one that most have into the client.

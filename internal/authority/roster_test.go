@@ -228,6 +228,22 @@ func TestRosterOfAnotherGeneration(t *testing.T) {
 	}
 }
 
+// TestRosterMixesNoGenerations: a request that looked at the catalog before a change leaves nothing of it to those who come after.
+func TestRosterMixesNoGenerations(t *testing.T) {
+	r := newRoster()
+	before, after := someCatalog(1), someCatalog(2)
+	after.resources["https://a.test"] = store.Resource{URI: "https://a.test", Scopes: scopes("write"), Format: store.FormatJWT, Algorithm: "ES256"}
+	r.keep(machine(1), before)
+	r.keep(machine(1), after)     // somebody has read it since
+	r.unready()                   // another client has its place
+	r.find(machine(1).ID, before) // a request that began before
+	r.find(machine(1).ID, before) // who comes once is not made ready
+	got := r.find(machine(1).ID, after)
+	if got.generation == after.generation && got.grants["https://a.test"].scopes.Has("read") {
+		t.Errorf("at generation %d the client has %v, which it has not since then", got.generation, got.grants["https://a.test"].scopes)
+	}
+}
+
 // TestRosterMeeting: two clients whose IDs have the same hash are two.
 func TestRosterMeeting(t *testing.T) {
 	h := newHalf()

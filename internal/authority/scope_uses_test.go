@@ -162,7 +162,7 @@ func TestUsedScopesAreBounded(t *testing.T) {
 	if got := &known.noted; got[0].Load() != 0 || got[1].Load() != 0 {
 		t.Errorf("got %v: what there was no room for counts as noted", got)
 	}
-	a.uses.note(&known.noted, "known", "1", "", "")
+	a.uses.note(&known.noted, "known", "1", "", "", time.Time{})
 	if _, waits := a.uses.waiting[credentialOf{"known", "1"}]; !waits {
 		t.Error("there was no room for a credential")
 	}

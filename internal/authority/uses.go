@@ -42,22 +42,31 @@ func newUses(now func() time.Time) *uses {
 	return &uses{now: now, seed: maphash.MakeSeed(), more: marked{recent: map[uint64]int64{}}, waiting: map[credentialOf]store.Use{}}
 }
 
-// note notes the use of a credential, unless that was noted a moment ago.
-func (u *uses) note(of *marks, clientID, credential, remote, agent string) {
+// note notes the use of a credential, unless that was noted a moment ago. The first use since a secret of the client was rotated is
+// noted however busy it is: it says who has changed over to the new one, and who has not (registry.stillUsed, RotateOwnSecret).
+func (u *uses) note(of *marks, clientID, credential, remote, agent string, rotated time.Time) {
 	now, what := u.now(), maphash.String(u.seed, credential)
 	busy := u.busy(now)
-	if busy > 1 || fresh(of.find(what), now, intervalAt(busy)) {
+	at := of.find(what)
+	if !overdue(at, now, rotated) && (busy > 1 || fresh(at, now, intervalAt(busy))) {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if fresh(u.last(of, clientID, what), now, noteInterval) || !u.room(credentialOf{clientID, credential}, maxWaiting) {
+	at = u.last(of, clientID, what)
+	due := overdue(at, now, rotated) && len(u.waiting) < maxWaiting
+	if !due && (busy > 1 || fresh(at, now, intervalAt(busy)) || !u.room(credentialOf{clientID, credential}, maxWaiting)) {
 		return
 	}
 	u.waiting[credentialOf{clientID, credential}] = store.Use{
 		ClientID: clientID, Credential: credential, Last: now.UTC(), Remote: addressOf(remote), Agent: agentOf(agent),
 	}
 	u.mark(of, clientID, what, now.Unix(), now)
+}
+
+// overdue reports whether what was noted at a time was not noted since a rotation, nor a moment ago.
+func overdue(at int64, now, rotated time.Time) bool {
+	return !rotated.IsZero() && at <= rotated.Unix() && !fresh(at, now, noteInterval)
 }
 
 // busy says how much of what notePace lets through at once was noted just now: 1 is all of it. A clock that was set back stops

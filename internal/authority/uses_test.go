@@ -17,7 +17,7 @@ func noting(u *uses) func(clientID, credential, remote, agent string) {
 	var clients sync.Map
 	return func(clientID, credential, remote, agent string) {
 		of, _ := clients.LoadOrStore(clientID, &marks{})
-		u.note(of.(*marks), clientID, credential, remote, agent)
+		u.note(of.(*marks), clientID, credential, remote, agent, time.Time{})
 	}
 }
 
@@ -218,5 +218,36 @@ func TestNoIssuer(t *testing.T) {
 				t.Error("an authority began to work without an issuer")
 			}
 		})
+	}
+}
+
+// TestUsesSinceARotation: however many others ask, whether a secret was used since its client's were rotated is written down within
+// a minute: registry goes by it when it ends one, or gives another in its place.
+func TestUsesSinceARotation(t *testing.T) {
+	now, rotated := start, start.Add(10*time.Minute)
+	u := newUses(func() time.Time { return now })
+	fleet := make([]marks, 100_000)
+	var billing marks
+	var last time.Time
+	noted := map[string]time.Duration{} // when, after the rotation
+	for ; now.Before(rotated.Add(2 * time.Minute)); now = now.Add(time.Second) {
+		for i := int(now.Sub(start)/time.Second) % 60; i < len(fleet); i += 60 {
+			u.note(&fleet[i], fmt.Sprint("machine-", i), "1", "", "", time.Time{})
+		}
+		u.note(&billing, "billing", "former", "", "", last)
+		if !now.Before(rotated) {
+			last = rotated
+			u.note(&billing, "billing", "successor", "", "", last)
+		}
+		for _, use := range (&Authority{uses: u}).TakeUses() {
+			if _, known := noted[use.Credential]; use.ClientID == "billing" && !known && !use.Last.Before(rotated) {
+				noted[use.Credential] = use.Last.Sub(rotated)
+			}
+		}
+	}
+	for _, credential := range []string{"former", "successor"} {
+		if after, known := noted[credential]; !known || after > time.Minute {
+			t.Errorf("%s: noted %v after the rotation (%v), want within a minute", credential, after, known)
+		}
 	}
 }
