@@ -434,6 +434,10 @@ func (j *Journal) probe() {
 // that came before is durable.
 func (j *Journal) Flush(ctx context.Context) error {
 	j.mu.Lock()
+	if j.isClosed {
+		j.mu.Unlock()
+		return fmt.Errorf("%w: %w", ErrUnavailable, os.ErrClosed)
+	}
 	if !j.refusals.low {
 		j.sumRepeats()
 	}

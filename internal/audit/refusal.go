@@ -93,7 +93,7 @@ func (s *refusalSearch) take(event Event) {
 	switch {
 	case event.Refusal != "" && event.Refusal == s.id:
 		s.found.Event = &event
-	case event.Count > 0 && event.Kind != KindRecovered && event.TokenID == "": // with one it tells of repeats
+	case event.Count > 0 && event.Kind != KindRecovered && event.Reason != "": // without one it tells of repeats
 		s.found.Counted = slices.Insert(s.found.Counted, s.before, event)
 		s.before++
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,24 @@ func TestRepeatsAreBounded(t *testing.T) {
 	}
 }
 
+// TestRepeatsAreNoRefusals: where there are too many for a line each, who looks for a refusal is not told of them.
+func TestRepeatsAreNoRefusals(t *testing.T) {
+	t.Parallel()
+	j := InMemory()
+	defer closeJournal(t, j)
+	for i := range maxRepeats + 10 {
+		if err := j.Repeat(Event{Kind: "token.repeated", ClientID: "a", TokenID: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := j.FindRefusal(t.Context(), "abc", time.Time{}); err != nil || len(found.Counted) != 0 {
+		t.Errorf("got %+v, %v", found, err)
+	}
+}
+
 // TestRepeatsNeedTheJournal: none leaves while the disk fails, and what was counted before is written when it is back.
 func TestRepeatsNeedTheJournal(t *testing.T) {
 	dir := t.TempDir()
@@ -99,6 +118,10 @@ func TestRepeatsNeedTheJournal(t *testing.T) {
 			}
 			if err := j.Repeat(again); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("Repeat after Close: got %v, want ErrUnavailable", err)
+			}
+			began := time.Now()
+			if err := j.Flush(t.Context()); !errors.Is(err, os.ErrClosed) || time.Since(began) > j.options.Timeout/2 {
+				t.Errorf("Flush after Close: got %v after %v", err, time.Since(began))
 			}
 			return
 		}

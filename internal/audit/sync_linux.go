@@ -60,8 +60,8 @@ func newSyncer(like *os.File) *syncer {
 	}
 	s.block = controlBlock{operation: opFsync, flags: flagResultFile, resultFile: uint32(event)}
 	s.asked = &s.block
-	if err := s.sync(like); err != nil {
-		_ = s.close() // what it says is less than what sync said
+	if err := s.ask(like); err != nil { // not sync, which does without the kernel's help where there is none
+		_ = s.close() // what it says is less than what ask said
 		return nil
 	}
 	return s
