@@ -39,7 +39,7 @@ const maxAdminBody = adminapi.MaxDeclaredBody
 // is refused as early as can be told; it counts as being answered only when all of it is here.
 func (f front) public(handler http.Handler) http.Handler {
 	return chain(handler,
-		meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining, f.traffic), f.tracing.requests(f.spans), recoverPanics(f.logger, f.panics), hsts,
+		unwatched, meter(f.limits.Body), identify(f.proxies, f.logger), logAccess(f.logger, f.draining, f.traffic), f.tracing.requests(f.spans), recoverPanics(f.logger, f.panics), hsts,
 		shed(f.overloaded, f.overflow(causeSignatures)), admit(f.proxies), limitAddresses(f.proxies, f.pace, f.full.limited(limitAddress)), boundHeader, stripCertificates(f.chains), plainPaths(""), receive(f.limits.Body, newBudget(f.limits, f.limits.Body), f.forms, f.full.full(causeBodies)),
 		bound(f.limits.InFlight, f.overflow(causeInFlight)))
 }

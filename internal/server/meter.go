@@ -27,6 +27,7 @@ type metered struct {
 	net.Conn
 	allowance atomic.Int64 // bytes
 	receiving atomic.Bool  // a body is on its way that takes what is free for each connection (see intake)
+	unwatched atomic.Bool  // see the function of this name
 
 	gate   *gate
 	origin netip.Prefix
@@ -37,6 +38,9 @@ type metered struct {
 
 // Read fails when the allowance is used up.
 func (m *metered) Read(p []byte) (int, error) {
+	if len(p) == 1 && m.unwatched.Load() {
+		return 0, nil
+	}
 	n, err := m.Conn.Read(p)
 	if m.allowance.Add(-int64(n)) < 0 {
 		return 0, errOverdrawn
@@ -104,4 +108,20 @@ func meter(body Size) middleware {
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// unwatched has nobody watch a connection while a request on it is answered. To notice a client that goes away, net/http reads a byte
+// beside each handler: a goroutine, a system call and two deadlines, a twentieth of all that a token takes. What is answered here
+// is answered within milliseconds, or refused; who went away meanwhile is noticed when the answer is written.
+//
+// Such a read is told by its size: nothing else reads a single byte while a handler runs. Beneath TLS, and of HTTP/2, every read is
+// somebody else's, and there all is as it was.
+func unwatched(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m := meterOf(r); m != nil && r.ProtoMajor == 1 && r.TLS == nil {
+			m.unwatched.Store(true)
+			defer m.unwatched.Store(false)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
