@@ -69,10 +69,13 @@ func openDirectory(path string, limit int64) (*directory, found, error) {
 // A lineFile becomes durable as its directory makes files so.
 type lineFile struct {
 	*os.File
+	again  *os.File // the same, for the syncer
 	syncer *syncer
 }
 
-func (f lineFile) Sync() error { return f.syncer.sync(f.File) }
+func (f lineFile) Sync() error { return f.syncer.sync(f.File, f.again) }
+
+func (f lineFile) Close() error { return errors.Join(f.File.Close(), f.again.Close()) }
 
 func (d *directory) createFile(name string) (file, error) {
 	return d.openFile(name, os.O_CREATE|os.O_EXCL)
@@ -84,7 +87,11 @@ func (d *directory) openFile(name string, flags int) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lineFile{f, d.syncer}, nil
+	again, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return lineFile{f, again, d.syncer}, nil
 }
 
 // resume finds the last line and opens its file to write behind it.

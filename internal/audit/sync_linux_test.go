@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +41,7 @@ func TestSyncerMakesFilesDurable(t *testing.T) {
 	}
 	for range 3 {
 		write()
-		if err := s.sync(f); err != nil {
+		if err := s.sync(f, f); err != nil {
 			t.Fatal(err)
 		}
 		if left := dirty(t, f); left != 0 || s.waiting {
@@ -51,15 +52,23 @@ func TestSyncerMakesFilesDurable(t *testing.T) {
 	// Where the kernel does not take the request, and after an answer that never came, the system call does it.
 	write()
 	s.waiting = true
-	if err := s.sync(f); err != nil || dirty(t, f) != 0 {
+	if err := s.sync(f, f); err != nil || dirty(t, f) != 0 {
 		t.Errorf("beside a request that is not answered: %v, %d pages left", err, dirty(t, f))
 	}
 	s.waiting = false
+
+	// It does so, too, when the kernel takes too long, whose answer is then not taken for that of the next.
+	for _, s.patience = range []time.Duration{0, 0, 0, time.Hour, time.Hour} {
+		write()
+		if err := s.sync(f, f); err != nil || dirty(t, f) != 0 {
+			t.Errorf("with a patience of %v: %v, %d pages left", s.patience, err, dirty(t, f))
+		}
+	}
 	write()
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.sync(f); err != nil || dirty(t, f) != 0 {
+	if err := s.sync(f, f); err != nil || dirty(t, f) != 0 {
 		t.Errorf("with a syncer that does not work: %v, %d pages left", err, dirty(t, f))
 	}
 }
@@ -80,11 +89,11 @@ func TestSyncerTellsWhatFailed(t *testing.T) {
 	}
 	s := newSyncer(f)
 	defer func() { _ = s.close() }() // it has nothing of ours
-	if err := s.sync(w); !errors.Is(err, unix.EINVAL) {
+	if err := s.sync(w, w); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("a pipe: got %v, want EINVAL", err)
 	}
 	_ = f.Close() // nothing was written
-	if err := s.sync(f); !errors.Is(err, os.ErrClosed) {
+	if err := s.sync(f, f); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a closed file: got %v, want os.ErrClosed", err)
 	}
 }

@@ -9,6 +9,6 @@ type syncer struct{}
 
 func newSyncer(*os.File) *syncer { return nil }
 
-func (*syncer) sync(f *os.File) error { return f.Sync() }
+func (*syncer) sync(f, _ *os.File) error { return f.Sync() }
 
 func (*syncer) close() error { return nil }
