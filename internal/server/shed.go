@@ -19,7 +19,7 @@ type overflow struct {
 	cause   string
 	counted func()
 	refused atomic.Int64 // since the log was told
-	told    atomic.Int64 // when, in Unix nanoseconds
+	telling atomic.Bool  // the log was told less than overflowTold ago
 }
 
 func (f front) overflow(cause string) *overflow {
@@ -30,15 +30,27 @@ func (f front) overflow(cause string) *overflow {
 func (o *overflow) refuse(w http.ResponseWriter) {
 	o.counted()
 	o.refused.Add(1)
-	now, told := time.Now(), o.told.Load()
-	if now.UnixNano()-told > int64(overflowTold) && o.told.CompareAndSwap(told, now.UnixNano()) {
-		o.logger.Warn("requests are refused with 503: there are more than can be answered", "cause", o.cause, "refused", o.refused.Swap(0))
+	if o.telling.CompareAndSwap(false, true) {
+		o.tell()
 	}
 	if rec, is := w.(*recorder); is {
 		rec.shed = true
 	}
 	w.Header()["Retry-After"] = oneSecond
 	refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")
+}
+
+// tell tells the log at once of the first, and of all that follow when they are over, or every overflowTold.
+func (o *overflow) tell() {
+	if n := o.refused.Swap(0); n > 0 {
+		o.logger.Warn("requests are refused with 503: there are more than can be answered", "cause", o.cause, "refused", n)
+		time.AfterFunc(overflowTold, o.tell)
+		return
+	}
+	o.telling.Store(false)
+	if o.refused.Load() > 0 && o.telling.CompareAndSwap(false, true) { // refused in between
+		o.tell()
+	}
 }
 
 // oneSecond is a header's value that nobody changes.
