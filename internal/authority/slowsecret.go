@@ -33,9 +33,10 @@ var errSlowBusy = errors.New("authority: too many slow hashes at once")
 //
 // As long as there are such secrets, every refusal of a secret takes the work of the slowest client's, whoever is named:
 // slow hashing only where there is something to hash would tell who is registered (CVE-2026-41263). What can still be told: a
-// node learns of them when it reads the first such client, or with the next Census; until then, after a start or an import
-// on another node, refusals are fast but for the very first of an imported client. A success is fast or slow as the case may
-// be, which only the client itself sees. Under load, one whose hash is cheaper than the slowest waits twice for its turn.
+// node learns of them when it reads the first such client, or when Census comes to it, which goes through some 1 250 clients a
+// second; until then, after a start or an import on another node, refusals are fast but for the very first of an imported client.
+// A success is fast or slow as the case may be, which only the client itself sees. Under load, one whose hash is cheaper than the
+// slowest waits twice for its turn.
 type slowSecrets struct {
 	turns  chan struct{} // as many as may work at once
 	queue  chan struct{} // as many as may wait or work
@@ -305,7 +306,12 @@ func (a *Authority) Census(ctx context.Context) error {
 	}
 	var need slowhash.Work
 	err = store.EachAtEase(ctx, a.store.Clients(), func(record store.Client) error {
-		need = need.Or(workOf(record))
+		if more := need.Or(workOf(record)); more != need { // counts at once: with many clients it takes minutes to see all
+			need = more
+			s.mu.Lock()
+			s.need = s.need.Or(need)
+			s.mu.Unlock()
+		}
 		return nil
 	})
 	if err != nil {

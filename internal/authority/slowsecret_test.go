@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -143,6 +146,31 @@ func TestSlowWorkIsLearnt(t *testing.T) {
 	if got := spent("stranger"); got != (slowhash.Work{}) {
 		t.Errorf("with no slow hash left: got %v, want none", got)
 	}
+}
+
+// TestCensusCountsAtOnce: what was found counts before all have been looked at, which takes minutes with many clients.
+func TestCensusCountsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients := []store.Client{withHash("a", cheapHash(t, "right"))}
+		for i := range 600 { // more than are looked at without a rest
+			clients = append(clients, withHash(fmt.Sprintf("b-%03d", i), store.HashSecret("right")))
+		}
+		a, _ := tracing(t, clients...)
+		began := time.Now()
+		var counting sync.WaitGroup
+		counting.Go(func() { must(t, a.Census(t.Context())) })
+		synctest.Wait()
+		a.slow.mu.Lock()
+		need := a.slow.need
+		a.slow.mu.Unlock()
+		if need != (slowhash.Work{Rounds: 16}) || !time.Now().Equal(began) {
+			t.Errorf("after %v: got %v", time.Since(began), need)
+		}
+		counting.Wait()
+		if time.Now().Equal(began) || a.slow.need != need {
+			t.Errorf("after %v: got %v", time.Since(began), a.slow.need)
+		}
+	})
 }
 
 // TestSlowFlood: what needs a slow hash waits for its turn, and is told to come back when too many wait. What needs none is
