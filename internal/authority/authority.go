@@ -207,6 +207,7 @@ const (
 	FaultFailures            // the caller failed too often
 	FaultRequests            // the client asked for tokens too often
 	FaultRegistrations       // an address, or an initial access token, came to register too often
+	FaultHashes              // nobody's: more secrets came than can be hashed, which is so with any flood of guesses
 )
 
 func (u *Unavailable) Error() string {

@@ -138,7 +138,7 @@ func (s *slowSecrets) complete(ctx context.Context, text string, run *slowRun) e
 		s.note(run, missing)
 	}
 	if run.busy {
-		return &Unavailable{RetryAfter: time.Second, Cause: errSlowBusy}
+		return &Unavailable{RetryAfter: time.Second, Fault: FaultHashes, Cause: errSlowBusy}
 	}
 	return nil
 }

@@ -1,12 +1,19 @@
 package endpoint
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/writ-auth/writ/internal/authority"
 	"github.com/writ-auth/writ/oauth"
 )
 
@@ -35,4 +42,35 @@ func FuzzTokenAnswer(f *testing.F) {
 			t.Errorf("Content-Length %s of %d bytes", length, w.Body.Len())
 		}
 	})
+}
+
+// shedding is told of answers that are one of many.
+type shedding struct {
+	http.ResponseWriter
+	told int
+}
+
+func (s *shedding) Shed() { s.told++ }
+
+// TestUnavailable: what is ours is in the log, with its cause; what a flood brings about is left to who sums it up.
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[authority.Fault]struct {
+		code, told int
+		logged     bool
+	}{
+		authority.FaultOurs:     {503, 0, true},
+		authority.FaultHashes:   {503, 1, false},
+		authority.FaultFailures: {429, 0, false},
+		authority.FaultRequests: {429, 0, false},
+	} {
+		var log bytes.Buffer
+		e := &endpoints{options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+		answer := httptest.NewRecorder()
+		w := &shedding{ResponseWriter: answer}
+		e.fail(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/token", nil), &authority.Unavailable{RetryAfter: time.Second, Fault: fault, Cause: errors.New("the cause")})
+		if answer.Code != want.code || answer.Header().Get("Retry-After") != "1" || w.told != want.told || strings.Contains(log.String(), "the cause") != want.logged {
+			t.Errorf("%d: got %d %v, told %d times, log %q", fault, answer.Code, answer.Header(), w.told, log.String())
+		}
+	}
 }

@@ -392,9 +392,13 @@ func (e *endpoints) unavailable(w http.ResponseWriter, r *http.Request, busy *au
 		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests of this client; keep a token until it expires")
 	case authority.FaultRegistrations:
 		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests; try again later")
+	case authority.FaultHashes: // a flood writes no line for each
+		if tells, is := w.(interface{ Shed() }); is {
+			tells.Shed()
+		}
 	case authority.FaultOurs:
+		e.log(r, busy)
 	}
-	e.log(r, busy)
 	return http.StatusServiceUnavailable, oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot answer now; try again later")
 }
 

@@ -18,6 +18,7 @@ import (
 const (
 	causeInFlight   = "in_flight"  // as many requests as there may be are being answered
 	causeSignatures = "signatures" // more tokens are asked for than can be signed soon
+	causeHashes     = "hashes"     // more secrets came than can be hashed soon
 	causeBodies     = "bodies"     // no memory for another body
 	causeStore      = "store"
 	causeJournal    = "journal"
@@ -44,7 +45,7 @@ var (
 	labelFormat  = label{"format", []string{store.FormatJWT, store.FormatOpaque, other}}
 	labelToken   = label{"algorithm", append(append([]string{keyring.Sealing}, jose.Algorithms...), other)}
 	labelBinding = label{"binding", []string{authority.BoundToNothing, authority.BoundToKey, authority.BoundToCertificate, authority.BoundToBoth, other}}
-	labelCause   = label{"cause", []string{causeStore, causeJournal, causeKeys, causeInFlight, causeSignatures, causeBodies, other}}
+	labelCause   = label{"cause", []string{causeStore, causeJournal, causeKeys, causeInFlight, causeSignatures, causeHashes, causeBodies, other}}
 )
 
 // decisionMetrics are of what the authority decided.
@@ -69,7 +70,7 @@ func newDecisionMetrics(m *metrics) *decisionMetrics {
 			[]label{labelDecider}),
 		paced: m.family("writ_requests_limited_total", "Requests that got 429 because the address or the client asked too often (limits.address_rate, limits.client_rate).",
 			[]label{labelLimit}),
-		unavailable: m.family("writ_requests_unavailable_total", "Requests that got 503, by what was missing: the store, the journal's disk, a key, a free slot (limits.in_flight), processors for all the signatures that are asked for, memory for the body.",
+		unavailable: m.family("writ_requests_unavailable_total", "Requests that got 503, by what was missing: the store, the journal's disk, a key, a free slot (limits.in_flight), processors for all the signatures that are asked for or for slow hashes of secrets, memory for the body.",
 			[]label{labelCause}),
 	}
 }
@@ -130,6 +131,8 @@ func (d *decisionMetrics) refuse(name string, err error) {
 		d.paced.inc(limitClient)
 	case authority.FaultFailures, authority.FaultRegistrations:
 		d.throttled.inc(name)
+	case authority.FaultHashes:
+		d.unavailable.inc(causeHashes)
 	case authority.FaultOurs:
 		d.unavailable.inc(causeOf(err))
 	}

@@ -29,15 +29,20 @@ func (f front) overflow(cause string) *overflow {
 // refuse answers one request.
 func (o *overflow) refuse(w http.ResponseWriter) {
 	o.counted()
-	o.refused.Add(1)
-	if o.telling.CompareAndSwap(false, true) {
-		o.tell()
-	}
+	o.note()
 	if rec, is := w.(*recorder); is {
 		rec.shed = true
 	}
 	w.Header()["Retry-After"] = oneSecond
 	refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")
+}
+
+// note counts one request that was refused.
+func (o *overflow) note() {
+	o.refused.Add(1)
+	if o.telling.CompareAndSwap(false, true) {
+		o.tell()
+	}
 }
 
 // tell tells the log at once of the first, and of all that follow when they are over, or every overflowTold.

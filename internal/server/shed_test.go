@@ -70,6 +70,34 @@ func testShed(t *testing.T) {
 	}
 }
 
+// TestShedHashes: what is refused because of slow hashes is no error in the log either, which tells of it now and then.
+func TestShedHashes(t *testing.T) { synctest.Test(t, testShedHashes) }
+
+func testShedHashes(t *testing.T) {
+	f, log := newFront(Default().Limits)
+	handler := f.public(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.(interface{ Shed() }).Shed()
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	for range 3 {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://as.example/token", nil))
+	}
+	time.Sleep(overflowTold)
+	synctest.Wait()
+	var told []any
+	for _, line := range log.lines(t) {
+		switch line["level"] {
+		case "WARN":
+			told = append(told, line["cause"], line["refused"])
+		case "ERROR":
+			t.Errorf("an error in the log: %v", line)
+		}
+	}
+	if want := []any{causeHashes, 1., causeHashes, 2.}; !slices.Equal(told, want) {
+		t.Errorf("the log tells of %v, want %v", told, want)
+	}
+}
+
 // TestShedIsOfTokens: of the endpoints of an issuer, the one for tokens needs signatures.
 func TestShedIsOfTokens(t *testing.T) {
 	t.Parallel()
