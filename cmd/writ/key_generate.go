@@ -154,14 +154,11 @@ type keyPair struct {
 }
 
 func (g *generation) make() (keyPair, error) {
-	private, err := jose.GenerateKey(g.algorithm)
+	private, id, err := nameable(g.algorithm)
 	if err != nil {
 		return keyPair{}, err
 	}
-	pair := keyPair{private: private, public: jose.Key{Algorithm: g.algorithm, Public: private.Public()}}
-	if pair.public.ID, err = jose.Thumbprint(private.Public()); err != nil {
-		return keyPair{}, err
-	}
+	pair := keyPair{private: private, public: jose.Key{ID: id, Algorithm: g.algorithm, Public: private.Public()}}
 	if g.certificate != "" {
 		if pair.public.Certificate, err = g.subject.selfSigned(private); err != nil {
 			return keyPair{}, err
@@ -177,6 +174,20 @@ func (g *generation) make() (keyPair, error) {
 	pair.privateFile, err = jose.MarshalPrivate(private, g.algorithm)
 	pair.privateFile, pair.publicFile = append(pair.privateFile, '\n'), append(pair.jwk[:len(pair.jwk):len(pair.jwk)], '\n')
 	return pair, err
+}
+
+// nameable makes a key whose ID can be an argument of a command: one in 64 would begin with "-", as an option does.
+func nameable(algorithm string) (crypto.Signer, string, error) {
+	for {
+		private, err := jose.GenerateKey(algorithm)
+		if err != nil {
+			return nil, "", err
+		}
+		id, err := jose.Thumbprint(private.Public())
+		if err != nil || !strings.HasPrefix(id, "-") {
+			return private, id, err
+		}
+	}
 }
 
 // write writes the files; if one cannot be written there is none.
