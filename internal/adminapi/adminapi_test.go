@@ -149,9 +149,9 @@ func (b *bench) call(method, target, token, body string, header ...string) *http
 }
 
 func (b *bench) serve(r *http.Request) *http.Response {
-	recorder := httptest.NewRecorder()
-	b.handler.ServeHTTP(recorder, r)
-	return recorder.Result()
+	w := timed{httptest.NewRecorder(), b.t}
+	b.handler.ServeHTTP(w, r)
+	return w.Result()
 }
 
 // text returns the body of an answer, which can be read again.
@@ -326,4 +326,17 @@ func TestRefusalsChallenge(t *testing.T) {
 	if got := dead.Header.Get("WWW-Authenticate"); !strings.Contains(got, `error="invalid_token"`) || !strings.HasPrefix(got, `Bearer realm="https://auth.example.com/admin/v1", resource_metadata="`) {
 		t.Errorf("challenge is %q", got)
 	}
+}
+
+// timed is a connection on which nobody sets a deadline for reading: it would call off a request that takes longer, and all that follow.
+type timed struct {
+	*httptest.ResponseRecorder
+	t *testing.T
+}
+
+func (w timed) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		w.t.Errorf("a request may take %v", time.Until(at))
+	}
+	return nil
 }

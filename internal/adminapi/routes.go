@@ -109,7 +109,10 @@ func (r route) pattern() string { return r.method + " " + Prefix + r.path }
 func (r route) operation() huma.Operation {
 	return huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, DefaultStatus: r.status, MaxBodyBytes: bodyLimit(r.id) + 1,
-		Description: "Needs the scope `" + r.scope + "`.", Security: []map[string][]string{{"token": {r.scope}}},
+		// The body is here already (server.receive). A deadline for it, which huma sets by itself, would end what is asked for instead: net/http
+		// reads on beside the handler, takes the end of its time for that of the client, and calls off this request and all that follow on the connection.
+		BodyReadTimeout: -1,
+		Description:     "Needs the scope `" + r.scope + "`.", Security: []map[string][]string{{"token": {r.scope}}},
 	}
 }
 
