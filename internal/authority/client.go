@@ -2,9 +2,7 @@ package authority
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -70,14 +68,11 @@ type secret struct {
 	limit              *limit // nil without
 }
 
-// sums are how the hashes of our own secrets stand behind their name, see store.HashSecret.
-var sums = base64.RawURLEncoding.Strict()
-
 func secretOf(s store.Secret) secret {
-	of := secret{ID: s.ID, foreign: s.Hash, NotBefore: s.NotBefore, Expires: s.Expires, limit: limitOf(s.Limit)}
-	text, named := strings.CutPrefix(s.Hash, "sha256:")
-	if sum, err := sums.DecodeString(text); named && err == nil && len(sum) == len(of.sum) && sums.EncodeToString(sum) == text {
-		of.sum, of.foreign = [sha256.Size]byte(sum), ""
+	of := secret{ID: s.ID, NotBefore: s.NotBefore, Expires: s.Expires, limit: limitOf(s.Limit)}
+	var ours bool
+	if of.sum, ours = store.SumOf(s.Hash); !ours {
+		of.foreign = s.Hash
 	}
 	return of
 }

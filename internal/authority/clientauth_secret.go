@@ -2,9 +2,10 @@ package authority
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+
+	"github.com/writ-auth/writ/internal/store"
 )
 
 const (
@@ -26,7 +27,7 @@ func proveSecret(ctx context.Context, a *Authority, client *client, presented cr
 	if run == nil {
 		run = &slowRun{}
 	}
-	sum := sha256.Sum256([]byte(text))
+	sum := store.SumSecret(text)
 	proved, why := a.proveOne(client, presented.remote, func(known *secret) bool { return sameBytes(known.sum[:], sum[:]) && text != "" })
 	if !errors.Is(why, reasonWrongSecret) || text == "" {
 		return proved, why

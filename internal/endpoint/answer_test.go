@@ -44,14 +44,6 @@ func FuzzTokenAnswer(f *testing.F) {
 	})
 }
 
-// shedding is told of answers that are one of many.
-type shedding struct {
-	http.ResponseWriter
-	told int
-}
-
-func (s *shedding) Shed() { s.told++ }
-
 // TestUnavailable: what is ours is in the log, with its cause; what a flood brings about is left to who sums it up.
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
@@ -65,12 +57,11 @@ func TestUnavailable(t *testing.T) {
 		authority.FaultRequests: {429, 0, false},
 	} {
 		var log bytes.Buffer
-		e := &endpoints{options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
-		answer := httptest.NewRecorder()
-		w := &shedding{ResponseWriter: answer}
-		e.fail(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/token", nil), &authority.Unavailable{RetryAfter: time.Second, Fault: fault, Cause: errors.New("the cause")})
-		if answer.Code != want.code || answer.Header().Get("Retry-After") != "1" || w.told != want.told || strings.Contains(log.String(), "the cause") != want.logged {
-			t.Errorf("%d: got %d %v, told %d times, log %q", fault, answer.Code, answer.Header(), w.told, log.String())
+		answer, told := httptest.NewRecorder(), 0
+		e := &endpoints{options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Shed: func(http.ResponseWriter) { told++ }}}
+		e.fail(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/token", nil), &authority.Unavailable{RetryAfter: time.Second, Fault: fault, Cause: errors.New("the cause")})
+		if answer.Code != want.code || answer.Header().Get("Retry-After") != "1" || told != want.told || strings.Contains(log.String(), "the cause") != want.logged {
+			t.Errorf("%d: got %d %v, told %d times, log %q", fault, answer.Code, answer.Header(), told, log.String())
 		}
 	}
 }

@@ -44,6 +44,8 @@ type Options struct {
 	// authority.PathToken, PathIntrospect, PathRevoke and PathSecret, and registry.PathRegister. nil: nobody does. It is called by
 	// many goroutines at once.
 	Observe func(path string, outcome authority.Outcome, err error)
+	// Shed hears that an answer is one of many that say there is too much to hash; the log has none of them. nil: nobody does.
+	Shed func(w http.ResponseWriter)
 	// RotateSecret makes the next secret of a client that has authenticated with the one before, and returns the answer; errors
 	// are as for authority.RotateSecret. nil: there is no such endpoint.
 	RotateSecret func(ctx context.Context, wish authority.SecretRotation) (answer any, err error)
@@ -393,8 +395,8 @@ func (e *endpoints) unavailable(w http.ResponseWriter, r *http.Request, busy *au
 	case authority.FaultRegistrations:
 		return http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many requests; try again later")
 	case authority.FaultHashes: // a flood writes no line for each
-		if tells, is := w.(interface{ Shed() }); is {
-			tells.Shed()
+		if e.options.Shed != nil {
+			e.options.Shed(w)
 		}
 	case authority.FaultOurs:
 		e.log(r, busy)

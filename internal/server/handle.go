@@ -32,6 +32,7 @@ func (s *Server) handle(context.Context) error {
 	}
 	oauth := endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Observe: s.metrics.decisions.observe, RotateSecret: s.rotateSecret, Registry: s.registrar(),
+		Shed: f.overflow(causeHashes).shed,
 	})
 	metadata := verifier.MetadataHandler()
 	s.public.http.Handler = f.public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +109,7 @@ func (s *Server) handleMTLS() {
 	}
 	s.mtls.http.Handler = f.public(endpoint.New(s.authority, endpoint.Options{
 		Logger: s.logger, RequestID: RequestID, Base: s.mtlsURL, Certificates: certificatesFrom(from), Observe: s.metrics.decisions.observe,
-		Registry: s.registrar(),
+		Registry: s.registrar(), Shed: f.overflow(causeHashes).shed,
 	}))
 }
 

@@ -36,7 +36,7 @@ func (s *Server) hear(ctx context.Context) {
 			deaf = true
 			s.logger.Warn("does not hear of changes by other nodes at once: they count here when the database is asked, within a second", "error", err)
 		}
-		rest(ctx, silence/2+rand.N(silence)) // not all nodes at once
+		_ = store.Rest(ctx, silence/2+rand.N(silence)) // not all nodes at once
 		silence = min(2*silence, longestSilence)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	"github.com/writ-auth/writ/internal/store"
 )
 
 // A loop is background work: a step that is done again and again until the server stops.
@@ -33,7 +35,7 @@ func (l loop) run(ctx context.Context, logger *slog.Logger) {
 			return
 		case <-ticker.C:
 		case <-l.soon:
-			rest(ctx, gather)
+			_ = store.Rest(ctx, gather) // once sees that ctx has ended
 		}
 		err := l.once(ctx)
 		switch {
@@ -50,16 +52,6 @@ func (l loop) run(ctx context.Context, logger *slog.Logger) {
 			failing = false
 			logger.Info("background work succeeds again", "work", l.name, "after", time.Since(since).Round(time.Millisecond).String())
 		}
-	}
-}
-
-// rest waits for a time, or until ctx ends.
-func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
 

@@ -97,8 +97,7 @@ type recorder struct {
 	http.ResponseWriter
 	draining *atomic.Bool
 	over     *metered
-	busy     *overflow // of slow hashes
-	shed     bool      // it is refused for want of room, as are many others
+	shed     bool // it is refused for want of room, as are many others
 	status   int
 	written  int64
 }
@@ -123,25 +122,18 @@ func (r *recorder) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// Shed is called where a request is refused because there are too many slow hashes.
-func (r *recorder) Shed() {
-	r.shed = true
-	r.busy.note()
-}
-
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // logAccess counts each request and writes a line about it: never the query string, the body or a header that can hold a
 // credential.
 func logAccess(logger *slog.Logger, draining *atomic.Bool, count *traffic) middleware {
-	busy := &overflow{logger: logger, cause: causeHashes}
 	lines := linesOf(logger)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
 			count.begin()
-			rec := &recorder{ResponseWriter: w, draining: draining, over: meterOf(r), busy: busy}
+			rec := &recorder{ResponseWriter: w, draining: draining, over: meterOf(r)}
 			defer func() { // also when the connection is torn down by a panic
 				took := time.Since(start)
 				count.end(r, rec.status, took)

@@ -29,16 +29,16 @@ func (f front) overflow(cause string) *overflow {
 // refuse answers one request.
 func (o *overflow) refuse(w http.ResponseWriter) {
 	o.counted()
-	o.note()
-	if rec, is := w.(*recorder); is {
-		rec.shed = true
-	}
+	o.shed(w)
 	w.Header()["Retry-After"] = oneSecond
 	refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests at once; try again")
 }
 
-// note counts one request that was refused.
-func (o *overflow) note() {
+// shed has an answer be one of many in the log.
+func (o *overflow) shed(w http.ResponseWriter) {
+	if rec, is := w.(*recorder); is {
+		rec.shed = true
+	}
 	o.refused.Add(1)
 	if o.telling.CompareAndSwap(false, true) {
 		o.tell()

@@ -39,16 +39,16 @@ func each[T Record](ctx context.Context, table Table[T], rest time.Duration, vis
 		if len(records) < eachPage {
 			return nil
 		}
-		if err := wait(ctx, rest); err != nil {
-			return err
+		if rest > 0 {
+			if err := Rest(ctx, rest); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return nil
-	}
+// Rest waits for a time, or until ctx ends, and returns its error then.
+func Rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -120,15 +120,33 @@ func (u Use) Scope() (resource, scope string, found bool) {
 	return resource, scope, found
 }
 
+// hashName stands before the hashes that HashSecret makes.
+const hashName = "sha256:"
+
+// sums are how they stand behind it.
+var sums = base64.RawURLEncoding.Strict()
+
 // HashSecret returns what is kept of a generated secret. One SHA-256 is all it needs: there is nothing to guess in 256
 // bits (RFC 6819, 5.1.4.1.3).
 func HashSecret(secret string) string {
-	const name = "sha256:"
-	sum := sha256.Sum256([]byte(secret))
-	var text [len(name) + 43]byte
-	copy(text[:], name)
-	base64.RawURLEncoding.Encode(text[len(name):], sum[:])
+	sum := SumSecret(secret)
+	var text [len(hashName) + 43]byte
+	copy(text[:], hashName)
+	sums.Encode(text[len(hashName):], sum[:])
 	return string(text[:])
+}
+
+// SumSecret returns what a hash of HashSecret says in a text.
+func SumSecret(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(secret)) }
+
+// SumOf returns the SumSecret of a secret from its hash. Other hashes than HashSecret's have none.
+func SumOf(hash string) (of [sha256.Size]byte, ours bool) {
+	text, named := strings.CutPrefix(hash, hashName)
+	sum, err := sums.DecodeString(text)
+	if !named || err != nil || len(sum) != len(of) || sums.EncodeToString(sum) != text {
+		return of, false
+	}
+	return [sha256.Size]byte(sum), true
 }
 
 // noHash is compared with where there is none, so that the work is the same.

@@ -65,14 +65,7 @@ func (s *Store) update(ctx context.Context, change func(view) error) error {
 
 // pause waits for half to one and a half times d, so that those who met do not meet again.
 func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d/2 + rand.N(d))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return store.Rest(ctx, d/2+rand.N(d))
 }
 
 // attempt runs change in one transaction. again says that it had no effect and that another attempt may succeed.
