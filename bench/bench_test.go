@@ -66,7 +66,7 @@ func TestBench(t *testing.T) {
 	if want := len(wanted) + 5; len(b.results) != want {
 		t.Errorf("%d rows, want %d: those, and formats and peer at 1 connection", len(b.results), want)
 	}
-	if len(b.growth) != 5 || b.issued == nil || b.start == nil || len(b.operated) == 0 {
+	if len(b.growth) != 6 || b.issued == nil || b.start == nil || len(b.operated) == 0 {
 		t.Errorf("growth %d, issued %v, start %v, operated %d", len(b.growth), b.issued, b.start, len(b.operated))
 	}
 	for _, g := range b.growth {

@@ -76,30 +76,36 @@ func seededSide(name string, n *node, clients int) *side {
 	return &side{target: seededRequests(name, n, clients), pids: []int{n.pid()}}
 }
 
-// growClients measures a registry of a size: with all of its clients asking, and with a part of them.
+// growClients measures a registry of a size: with all of its clients asking, and with a part of them; and the largest with clients
+// that have not asked before, too.
 func (b *bench) growClients(ctx context.Context, small *node, clients int) error {
 	n, err := b.startSeeded(ctx, fmt.Sprint("growth-", clients), "", clients, 0)
 	if err != nil {
 		return err
 	}
 	defer n.stop()
+	g := grown{clients: clients, sinceStart: n.sinceStart}
+	few := seededSide("small", small, b.clients[0])
+	if clients == b.clients[len(b.clients)-1] {
+		g.what = "tokens, each asking for the first time"
+		if err := b.grow(ctx, g, few, &side{target: n.newcomers(clients), pids: []int{n.pid()}}, n); err != nil {
+			return err
+		}
+		g.target = 0.95
+	}
 	asking := []int{clients}
 	if part := b.clients[1]; part < clients {
 		asking = append(asking, part)
 	}
 	for _, who := range asking {
-		g := grown{clients: clients, what: "tokens, any of them asking", sinceStart: n.sinceStart}
+		g.what = "tokens, any of them asking"
 		if who < clients {
 			g.what = fmt.Sprintf("tokens, %s of them asking", thousands(who))
-		}
-		if clients == b.clients[len(b.clients)-1] {
-			g.target = 0.95
 		}
 		if err := n.touch(ctx, who, b.busy); err != nil {
 			return err
 		}
-		err := b.grow(ctx, g, seededSide("small", small, b.clients[0]), seededSide("grown", n, who), n)
-		if err != nil {
+		if err := b.grow(ctx, g, few, seededSide("grown", n, who), n); err != nil {
 			return err
 		}
 	}

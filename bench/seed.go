@@ -75,16 +75,19 @@ func seeded(i int, now time.Time) store.Client {
 	}
 }
 
-// touch has each of the first clients ask once, so that what is measured then is a server that knows who asks. More than a
-// server keeps in memory, on average, need not be touched: it has forgotten the first when the last has asked.
+// touch has each of the first clients ask once, so that what is measured then is a server that knows who asks.
 func (n *node) touch(ctx context.Context, clients, connections int) error {
-	const most = 400_000
-	t, order := seededRequests("touch", n, clients), atomic.Int64{}
-	t.request = n.seededRequest(func() int { return int(order.Add(1)-1) % clients })
-	open := openSession(t, connections)
+	open := openSession(n.newcomers(clients), connections)
 	defer open.close()
-	_, err := open.run(ctx, load{connections: connections, duration: time.Hour, most: min(clients, most)})
+	_, err := open.run(ctx, load{connections: connections, duration: time.Hour, most: clients})
 	return err
+}
+
+// newcomers ask for tokens as one of the first clients after the other.
+func (n *node) newcomers(clients int) target {
+	t, order := seededRequests("newcomers", n, clients), atomic.Int64{}
+	t.request = n.seededRequest(func() int { return int(order.Add(1)-1) % clients })
+	return t
 }
 
 // seededRequests ask for tokens as one of the first clients, any of them, each time.

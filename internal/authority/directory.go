@@ -81,7 +81,7 @@ type effective struct {
 }
 
 func newDirectory(s store.Store, now func() time.Time) *directory {
-	return &directory{store: s, now: now, began: now(), clients: newRoster(), learn: func(store.Client) {}, turn: make(chan struct{}, 1)}
+	return &directory{store: s, now: now, began: now(), clients: newRoster(delivered), learn: func(store.Client) {}, turn: make(chan struct{}, 1)}
 }
 
 // poll looks whether anything changed and, if so, reads resources and roles again.

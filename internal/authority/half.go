@@ -5,29 +5,44 @@ import (
 	"sync/atomic"
 )
 
-// The bounds of a half of the roster.
+// bounds are how much a half of the roster may hold.
+type bounds struct {
+	clients int
+	packed  int // bytes of records
+}
+
+// A million clients that all ask are all kept: in some 150 MB, and in twice that where there are still more.
+var delivered = bounds{clients: 1 << 20, packed: 256 << 20}
+
+// The other bounds of a half.
 const (
-	maxClients = 1 << 18
-	maxPacked  = 64 << 20 // bytes of records
-	maxShapes  = 1 << 10  // further clients have theirs with them
-	maxWasted  = 1 << 20  // bytes of records from before, and then as many as there are of others
+	maxShapes = 1 << 10 // further clients have theirs with them
+	maxWasted = 1 << 20 // bytes of records from before, and then as many as there are of others
 
 	chunkSize  = 64 << 10 // of records
 	chunkCount = 1 << 10  // of places
+	segments   = 1 << 8   // of the index: what grows at once is small, or everyone would wait for it
 )
 
 // A half of the roster grows until it is full; then a new one begins, and it goes when that is full, too. Who is seen meanwhile
 // moves over.
 type half struct {
-	index  []uint32  // numbers of places, from 1, by hash; 0 is free. At least half of them are
-	places [][]place // each chunkCount long, but the last
-	count  int       // of places
+	most   bounds
+	index  [segments]segment // by the first bits of the hash
+	places [][]place         // each chunkCount long, but the last
+	count  int               // of places
 
 	chunks       [][]byte // of records
 	size, wasted int      // bytes of them, and of records from before
 
 	shapes []*shape
 	known  map[string]uint16 // numbers of shapes, from 1, as they are packed
+}
+
+// A segment of the index has numbers of places, from 1, by the last bits of the hash; 0 is free. At least half of them are.
+type segment struct {
+	numbers []uint32
+	count   int
 }
 
 // A place is what is known of one client. It never moves within its half: who has the client refers to what is atomic in it.
@@ -57,18 +72,22 @@ func (p *place) take(before *place) {
 	}
 }
 
-func newHalf() *half { return &half{index: make([]uint32, 16), known: map[string]uint16{}} }
+func newHalf(most bounds) *half { return &half{most: most, known: map[string]uint16{}} }
 
 func (h *half) full() bool {
-	return h.count >= maxClients || h.size >= maxPacked || h.wasted > maxWasted && h.wasted > h.size/2
+	return h.count >= h.most.clients || h.size >= h.most.packed || h.wasted > maxWasted && h.wasted > h.size/2
 }
 
 func (h *half) at(number uint32) *place { return &h.places[number/chunkCount][number%chunkCount] }
 
 // find returns the place of a client, nil without.
 func (h *half) find(hash uint32, id string) *place {
+	of := h.segment(hash)
+	if of.count == 0 {
+		return nil
+	}
 	for i := hash; ; i++ {
-		number := h.index[i&uint32(len(h.index)-1)]
+		number := of.numbers[i&uint32(len(of.numbers)-1)]
 		if number == 0 {
 			return nil
 		}
@@ -98,24 +117,29 @@ func (h *half) add(hash uint32) *place {
 	made := h.at(uint32(h.count))
 	made.hash = hash
 	h.count++
-	if 2*h.count <= len(h.index) {
-		h.enter(uint32(h.count))
-		return made
+	of := h.segment(hash)
+	if of.count++; 2*of.count > len(of.numbers) {
+		before := of.numbers
+		of.numbers = make([]uint32, max(16, 2*len(before)))
+		for _, number := range before {
+			if number > 0 {
+				of.enter(h.at(number-1).hash, number)
+			}
+		}
 	}
-	h.index = make([]uint32, 2*len(h.index))
-	for number := range uint32(h.count) {
-		h.enter(number + 1)
-	}
+	of.enter(hash, uint32(h.count))
 	return made
 }
 
-// enter enters the number of a place in the index.
-func (h *half) enter(number uint32) {
-	i, mask := h.at(number-1).hash, uint32(len(h.index)-1)
-	for h.index[i&mask] != 0 {
+func (h *half) segment(hash uint32) *segment { return &h.index[hash/(1<<32/segments)] }
+
+// enter enters the number of a place.
+func (s *segment) enter(hash, number uint32) {
+	i, mask := hash, uint32(len(s.numbers)-1)
+	for s.numbers[i&mask] != 0 {
 		i++
 	}
-	h.index[i&mask] = number
+	s.numbers[i&mask] = number
 }
 
 // put writes the record of a place, unless it is there.

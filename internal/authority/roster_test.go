@@ -99,7 +99,7 @@ func TestPack(t *testing.T) {
 		"before 1970": {ID: "d", NotBefore: time.UnixMicro(-2).UTC(), Created: time.UnixMicro(-1).UTC(), Updated: time.UnixMicro(-1).UTC(), TokenTTL: -1, Name: string([]byte{0, 0xff, 0x80})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shared, r := record, newRoster()
+			shared, r := record, newRoster(delivered)
 			shared.ID, shared.Name, shared.Secrets, shared.JWKSURI, shared.CertificateValue = "", "", nil, "", ""
 			shared.NotBefore, shared.Registration, shared.Created, shared.Updated = time.Time{}, store.Registration{}, time.Time{}, time.Time{}
 			shared.Keys = nil
@@ -138,7 +138,7 @@ func TestPackNumbers(t *testing.T) {
 // TestRosterKeeps: of each client the roster has what was read last, ready or not, with what is known besides.
 func TestRosterKeeps(t *testing.T) {
 	const all = 3 * maxReady
-	r := newRoster()
+	r := newRoster(delivered)
 	for i := range all {
 		made := r.keep(machine(i), someCatalog(1))
 		made.asked.Store(int64(i))
@@ -152,7 +152,7 @@ func TestRosterKeeps(t *testing.T) {
 	}
 	r.forget(machine(4).ID)
 	r.forget("nobody")
-	r.older, r.recent = r.recent, newHalf()
+	r.older, r.recent = r.recent, newHalf(delivered)
 	r.forget(machine(6).ID)
 	r.unready()
 	for i := range all {
@@ -186,10 +186,10 @@ func TestRosterKeeps(t *testing.T) {
 
 // TestRosterMoves: who is asked for all the time, and so is ready, moves to the next half with the others.
 func TestRosterMoves(t *testing.T) {
-	r, at := newRoster(), someCatalog(1)
+	r, at := newRoster(delivered), someCatalog(1)
 	first, other := machine(1), machine(2)
 	r.keep(first, at)
-	r.recent.size = maxPacked
+	r.recent.size = delivered.packed
 	r.keep(other, at)
 	if r.find(first.ID, at) == nil || r.recent.find(uint32(maphash.String(r.seed, first.ID)), first.ID) == nil {
 		t.Error("it did not")
@@ -198,7 +198,7 @@ func TestRosterMoves(t *testing.T) {
 
 // TestRosterReady: who comes twice in a row stays ready, and who comes once does not.
 func TestRosterReady(t *testing.T) {
-	r, at := newRoster(), someCatalog(1)
+	r, at := newRoster(delivered), someCatalog(1)
 	one := machine(1)
 	r.keep(one, at)
 	r.unready()
@@ -215,7 +215,7 @@ func TestRosterReady(t *testing.T) {
 
 // TestRosterOfAnotherGeneration: what a client may have follows from the catalog of the moment at which it is made ready.
 func TestRosterOfAnotherGeneration(t *testing.T) {
-	r, gone := newRoster(), &catalog{generation: 2}
+	r, gone := newRoster(delivered), &catalog{generation: 2}
 	if kept := r.keep(machine(1), someCatalog(1)); len(kept.grants) != 1 {
 		t.Fatalf("granted %v", kept.grants)
 	}
@@ -230,7 +230,7 @@ func TestRosterOfAnotherGeneration(t *testing.T) {
 
 // TestRosterMixesNoGenerations: a request that looked at the catalog before a change leaves nothing of it to those who come after.
 func TestRosterMixesNoGenerations(t *testing.T) {
-	r := newRoster()
+	r := newRoster(delivered)
 	before, after := someCatalog(1), someCatalog(2)
 	after.resources["https://a.test"] = store.Resource{URI: "https://a.test", Scopes: scopes("write"), Format: store.FormatJWT, Algorithm: "ES256"}
 	r.keep(machine(1), before)
@@ -246,7 +246,7 @@ func TestRosterMixesNoGenerations(t *testing.T) {
 
 // TestRosterMeeting: two clients whose IDs have the same hash are two.
 func TestRosterMeeting(t *testing.T) {
-	h := newHalf()
+	h := newHalf(delivered)
 	for _, id := range []string{"a", "b", "ab"} {
 		h.put(h.add(7), id, "", nil)
 	}
@@ -262,11 +262,12 @@ func TestRosterMeeting(t *testing.T) {
 	}
 }
 
-// TestRosterForgets: who has not been seen since a hundred thousand others were is forgotten, and nobody else.
+// TestRosterForgets: who has not been seen since as many others were as are kept is forgotten, and nobody else.
 func TestRosterForgets(t *testing.T) {
-	r := newRoster()
+	const most = 1 << 16
+	r := newRoster(bounds{clients: most, packed: delivered.packed})
 	at := someCatalog(1)
-	for i := range 2 * maxClients {
+	for i := range 2 * most {
 		r.keep(machine(i), at)
 		if i%maxReady == 0 {
 			if found := r.find(machine(7).ID, at); i > 7 && found == nil {
@@ -274,11 +275,11 @@ func TestRosterForgets(t *testing.T) {
 			}
 		}
 	}
-	r.keep(machine(2*maxClients), at)
+	r.keep(machine(2*most), at)
 	if r.find(machine(1).ID, at) != nil {
 		t.Error("who was not seen for long is still there")
 	}
-	for i := maxClients + maxReady; i < 2*maxClients; i += 997 {
+	for i := most + maxReady; i < 2*most; i += 997 {
 		if r.find(machine(i).ID, at) == nil {
 			t.Fatalf("client %d is forgotten", i)
 		}
@@ -289,7 +290,7 @@ func TestRosterForgets(t *testing.T) {
 func TestRosterIsBounded(t *testing.T) {
 	at := someCatalog(1)
 	t.Run("the same few change", func(t *testing.T) {
-		r := newRoster()
+		r := newRoster(delivered)
 		for i := range 40_000 {
 			one := machine(i % 10)
 			one.Claims, one.JWKSURI = "", string(make([]byte, i%1000))
@@ -305,7 +306,7 @@ func TestRosterIsBounded(t *testing.T) {
 		}
 	})
 	t.Run("nothing in common", func(t *testing.T) {
-		r := newRoster()
+		r := newRoster(delivered)
 		for i := range 3 * maxShapes {
 			one := machine(i)
 			one.Claims = fmt.Sprintf(`{"tenant":%d}`, i)
@@ -314,7 +315,7 @@ func TestRosterIsBounded(t *testing.T) {
 		if shapes := len(r.recent.shapes); shapes > maxShapes {
 			t.Errorf("%d shapes", shapes)
 		}
-		r.older, r.recent = r.recent, newHalf()
+		r.older, r.recent = r.recent, newHalf(delivered)
 		r.unready()
 		for i := range 3 * maxShapes {
 			found := r.find(machine(i).ID, at)
@@ -324,31 +325,33 @@ func TestRosterIsBounded(t *testing.T) {
 		}
 	})
 	t.Run("long", func(t *testing.T) {
-		r := newRoster()
-		for i := range 3 * maxPacked >> 20 {
+		const most = 32 << 20
+		r := newRoster(bounds{clients: delivered.clients, packed: most})
+		for i := range 3 * most >> 20 {
 			one := machine(i)
 			one.JWKSURI = string(make([]byte, 1<<20))
 			r.keep(one, at)
 			r.unready()
 		}
-		if size := r.recent.size + r.older.size; size > 2*maxPacked+4<<20 {
+		if size := r.recent.size + r.older.size; size > 2*most+4<<20 {
 			t.Errorf("%d bytes", size)
 		}
 	})
 }
 
-// TestRosterIsSmall: a hundred thousand clients take a few megabytes, and the collector has next to nothing to look through.
+// TestRosterIsSmall: a quarter of a million clients take forty megabytes, and the collector has next to nothing to look through.
 func TestRosterIsSmall(t *testing.T) {
-	r, at := newRoster(), someCatalog(1)
+	r, at := newRoster(delivered), someCatalog(1)
+	const many = 1 << 18
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	for i := range maxClients {
+	for i := range many {
 		r.keep(machine(i), at)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	each := (after.HeapAlloc - before.HeapAlloc) / maxClients
+	each := (after.HeapAlloc - before.HeapAlloc) / many
 	if t.Logf("%d bytes for each client", each); each > 300 {
 		t.Error("they are more than 300")
 	}
@@ -360,7 +363,7 @@ func TestRosterIsSmall(t *testing.T) {
 
 // TestRosterAtOnce: many read, keep and forget at once; whoever is found is found whole.
 func TestRosterAtOnce(t *testing.T) {
-	r := newRoster()
+	r := newRoster(delivered)
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
@@ -385,9 +388,9 @@ func TestRosterAtOnce(t *testing.T) {
 
 // BenchmarkRoster finds clients that are ready, and such as must be made ready.
 func BenchmarkRoster(b *testing.B) {
-	for _, clients := range []int{10, 10_000, maxClients} {
+	for _, clients := range []int{10, 10_000, 1_000_000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
-			r, at := newRoster(), someCatalog(1)
+			r, at := newRoster(delivered), someCatalog(1)
 			var ids []string
 			for i := range clients {
 				r.keep(machine(i), at)
