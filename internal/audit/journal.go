@@ -138,8 +138,9 @@ func newJournal(storage storage, state found, options Options) *Journal {
 	}
 }
 
-// Record writes an event and returns when it is durable. An error, which is ErrUnavailable or the context's, means that
-// the event may be missing: nothing that it tells of may leave. It never takes much longer than Options.Timeout.
+// Record writes an event and returns when it is durable. An error, which is ErrUnavailable or that of a context that had ended
+// before, means that the event may be missing: nothing that it tells of may leave. It never takes much longer than
+// Options.Timeout; a context that ends meanwhile does not hasten it, as the event is on its way and cannot be called back.
 func (j *Journal) Record(ctx context.Context, event Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("audit: record: %w", err)
@@ -150,12 +151,8 @@ func (j *Journal) Record(ctx context.Context, event Event) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-b.done:
-		return b.err
-	case <-ctx.Done():
-		return fmt.Errorf("audit: record: %w", ctx.Err())
-	}
+	<-b.done
+	return b.err
 }
 
 // Refuse notes a request that was refused. It never waits for the disk, and what it writes is bounded: a flood of

@@ -106,18 +106,20 @@ func retire(key store.SigningKey, until time.Time, policy Policy) store.SigningK
 // signerAt returns the key that signs at a moment: of those that may, the one that began last, and of those that began
 // together the one that ends last. SignUntil does not end it, only a successor does, so that there is never nobody.
 func signerAt(now time.Time, keys []store.SigningKey, algorithm string) (store.SigningKey, bool) {
-	var signer store.SigningKey
-	found := false
-	for _, key := range keys {
+	var signer *store.SigningKey // records are large, and this is on the path of every token
+	for i := range keys {
+		key := &keys[i]
 		if key.Algorithm != algorithm || !key.Revoked.IsZero() || now.Before(key.SignFrom) {
 			continue
 		}
-		later := key.SignFrom.After(signer.SignFrom) || key.SignFrom.Equal(signer.SignFrom) && key.SignUntil.After(signer.SignUntil)
-		if !found || later {
-			signer, found = key, true
+		if signer == nil || key.SignFrom.After(signer.SignFrom) || key.SignFrom.Equal(signer.SignFrom) && key.SignUntil.After(signer.SignUntil) {
+			signer = key
 		}
 	}
-	return signer, found
+	if signer == nil {
+		return store.SigningKey{}, false
+	}
+	return *signer, true
 }
 
 func lastSigner(keys []store.SigningKey, algorithm string) (store.SigningKey, bool) {

@@ -50,7 +50,7 @@ func (l *logLines) leave() {
 
 // request adds the line about a request: the same as slog's JSON handler writes, by hand because it is one for each token.
 func (l *logLines) request(id string, r *http.Request, rec *recorder, at time.Time, took time.Duration) {
-	method, path, remote, protocol, agent := scrub(r.Method, maxLogged), scrub(r.URL.Path, maxLogged), scrub(r.RemoteAddr, maxLogged), scrub(r.Proto, maxLogged), scrub(r.UserAgent(), maxLogged)
+	method, path, remote, protocol, agent := scrub(r.Method, maxLogged), scrub(r.URL.Path, maxLogged), scrub(r.RemoteAddr, maxLogged), scrub(r.Proto, maxLogged), scrub(agentOf(r), maxLogged)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := append(l.waiting, `{"time":"`...)
@@ -73,6 +73,14 @@ func (l *logLines) request(id string, r *http.Request, rec *recorder, at time.Ti
 	case !l.armed:
 		l.arm()
 	}
+}
+
+// agentOf is r.UserAgent without spelling its name anew.
+func agentOf(r *http.Request) string {
+	if values := r.Header["User-Agent"]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // arm sees to it that what waits does not wait for long. The caller has mu.

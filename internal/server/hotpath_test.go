@@ -48,7 +48,9 @@ func tokenCalls(t testing.TB, r *running, authorization string) func() {
 
 // BenchmarkToken is a token request without the connection: what Writ adds to a signature and to net/http.
 func BenchmarkToken(b *testing.B) {
-	r := start(b, testConfig(b))
+	c := testConfig(b)
+	c.Limits.AddressRate, c.Limits.ClientRate = 0, 0
+	r := start(b, c)
 	client := r.newClient(b, "billing", nil)
 	call := tokenCalls(b, r, basic(client))
 	b.ReportAllocs()
