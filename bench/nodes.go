@@ -15,6 +15,11 @@ import (
 type cluster struct {
 	pair       // one node first, with a third of the connections
 	cores bool // each node had a core of its own, or all had one
+
+	// Where they share a core, it goes from one of them to the next many times a second. What that costs is told by three limit
+	// servers at once, and what the nodes cost each other by asking one after the other.
+	limits  pair
+	inTurns []sample
 }
 
 // What was promised of three nodes (issue 5): tokens on three cores, CPU for each token on one.
@@ -53,18 +58,59 @@ func (b *bench) measureNodes(ctx context.Context) error {
 		return err
 	}
 	b.say("%d nodes in PostgreSQL ", nodes)
-	one := &side{target: tokenRequests("one node", all[0].public, "/token", all[0].clients["es256"]), pids: []int{all[0].pid()}}
-	three := &side{target: one.target}
+	var each []*side
 	for _, n := range all {
-		three.target.others, three.pids = append(three.target.others, n.public), append(three.pids, n.pid())
+		each = append(each, &side{target: tokenRequests("a node", n.public, "/token", all[0].clients["es256"]), pids: []int{n.pid()}})
 	}
-	three.more = nodes
-	if c.pair, err = b.compare(ctx, one, three, load{connections: b.busy}); err != nil {
+	if c.pair, err = b.compare(ctx, each[0], together(each), load{connections: b.busy}); err != nil {
 		return err
 	}
 	fmt.Fprintf(b.progress, " ratio %.2f", c.ratio)
+	if !c.cores {
+		if err := b.shareCore(ctx, c, each); err != nil {
+			return err
+		}
+	}
 	b.cluster = c
 	return nil
+}
+
+// together is all sides at once, as one.
+func together(each []*side) *side {
+	all := &side{target: each[0].target, more: len(each)}
+	for _, s := range each {
+		all.target.others, all.pids = append(all.target.others, s.target.address), append(all.pids, s.pids...)
+	}
+	return all
+}
+
+// shareCore measures what belongs to the core that the nodes share, and what to them.
+func (b *bench) shareCore(ctx context.Context, c *cluster, each []*side) error {
+	all := together(each).pids
+	b.say("the nodes in turn")
+	for range b.rounds {
+		for _, s := range each {
+			measured, err := b.sample(ctx, &side{target: s.target, pids: all}, load{connections: b.busy})
+			if err != nil {
+				return err
+			}
+			c.inTurns = append(c.inTurns, measured)
+			fmt.Fprintf(b.progress, " %.0f", measured.perSecond)
+		}
+	}
+	b.say("%d limit servers ", nodes)
+	var limits []*side
+	for i := range nodes {
+		l, err := b.startLimit(ctx, fmt.Sprint("limit-", i))
+		if err != nil {
+			return err
+		}
+		defer l.stop() //nolint:revive // all run until all are measured
+		limits = append(limits, &side{target: tokenRequests("limit", l.plain, "/token/es256", credential{limitClient, limitSecret}), pids: []int{l.pid()}})
+	}
+	var err error
+	c.limits, err = b.compare(ctx, limits[0], together(limits), load{connections: b.busy})
+	return err
 }
 
 // startNodes starts nodes that share database, issuer and root key.
@@ -104,27 +150,34 @@ func (n *node) firstToken(ctx context.Context) error {
 	return err
 }
 
-// byCPU is the processor time of a token at one node to that at three.
-func (c *cluster) byCPU() float64 {
-	one, three := middle(c.first).cpu, middle(c.second).cpu
-	if three == 0 {
+// byCPU is the processor time of a token at one server to that at three.
+func byCPU(one, three []sample) float64 {
+	first, second := middle(one).cpu, middle(three).cpu
+	if second == 0 {
 		return 0
 	}
-	return float64(one) / float64(three)
+	return float64(first) / float64(second)
 }
 
 // clusterTable is what three nodes do.
 func (b *bench) clusterTable() string {
-	if b.cluster == nil {
+	c := b.cluster
+	if c == nil {
 		return ""
 	}
-	where := "all on one core"
-	if b.cluster.cores {
-		where = "each on a core of its own"
+	t := table{head: []string{"servers", "", "connections", "tokens /s", "CPU µs", "CPU of one to that"}}
+	add := func(servers, how string, connections int, measured, one []sample) {
+		m := middle(measured)
+		t.add(servers, how, fmt.Sprint(connections), whole(m.perSecond), micros(m.cpu), ratio(byCPU(one, measured)))
 	}
-	t := table{head: []string{"nodes", "", "connections", "tokens /s", "CPU µs"}}
-	one, three := middle(b.cluster.first), middle(b.cluster.second)
-	t.add("1", "", fmt.Sprint(b.busy), whole(one.perSecond), micros(one.cpu))
-	t.add(fmt.Sprint(nodes), where, fmt.Sprint(nodes*b.busy), whole(three.perSecond), micros(three.cpu))
+	add("a node", "", b.busy, c.first, c.first)
+	if c.cores {
+		add("3 nodes", "each on a core of its own", nodes*b.busy, c.second, c.first)
+		return t.String()
+	}
+	add("3 nodes", "on one core, asked in turn", b.busy, c.inTurns, c.first)
+	add("3 nodes", "on one core, asked at once", nodes*b.busy, c.second, c.first)
+	add("a limit", "", b.busy, c.limits.first, c.limits.first)
+	add("3 limits", "on one core, asked at once", nodes*b.busy, c.limits.second, c.limits.first)
 	return t.String()
 }
