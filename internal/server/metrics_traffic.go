@@ -49,8 +49,8 @@ type trafficMetrics struct {
 }
 
 type endpointMetrics struct {
-	codes map[int]prometheus.Counter
-	other prometheus.Counter
+	codes map[int]*series
+	other *series
 	took  prometheus.Observer
 }
 
@@ -59,7 +59,7 @@ func newTrafficMetrics(m *metrics) *trafficMetrics {
 	took := m.histograms("writ_http_request_duration_seconds", "Time from the header of a request to its answer.", labelEndpoint, requestBuckets)
 	t := &trafficMetrics{endpoints: map[string]*endpointMetrics{}}
 	for _, name := range labelEndpoint.values {
-		e := &endpointMetrics{codes: map[int]prometheus.Counter{}, other: answered.series[values{name, other}], took: took[name]}
+		e := &endpointMetrics{codes: map[int]*series{}, other: answered.series[values{name, other}], took: took[name]}
 		for _, code := range labelCode.values {
 			if status, err := strconv.Atoi(code); err == nil {
 				e.codes[status] = answered.series[values{name, code}]
@@ -138,7 +138,7 @@ func (t *traffic) end(r *http.Request, status int, took time.Duration) {
 	if !known {
 		counter = e.other
 	}
-	counter.Inc()
+	counter.n.Add(1)
 	e.took.Observe(took.Seconds())
 }
 
