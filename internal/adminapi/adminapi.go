@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -51,16 +52,7 @@ type Options struct {
 // New returns the handler of all paths below Prefix. It wants every request as it came: a mux in front of it must not
 // clean paths.
 func New(reg *registry.Registry, verifier *resource.Verifier, options Options) http.Handler {
-	a := newAPI(reg, verifier, options)
-	document, err := a.document()
-	if err != nil {
-		panic("adminapi: OpenAPI document: " + err.Error()) // it depends on nothing but the code
-	}
-	a.mux.HandleFunc("GET "+openAPIPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/openapi+json")
-		_, _ = w.Write(document)
-	})
-	return http.HandlerFunc(a.serve)
+	return &onDemand{make: func() http.Handler { return newAPI(reg, verifier, options) }}
 }
 
 // api is the API on a mux.
@@ -74,6 +66,7 @@ type api struct {
 	huma      huma.API
 	mux       *http.ServeMux
 	challenge string // without a scheme
+	document  func() ([]byte, error)
 }
 
 func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options) *api {
@@ -81,11 +74,12 @@ func newAPI(reg *registry.Registry, verifier *resource.Verifier, options Options
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
 	}
-	a.challenge = challenge(reg.Admin())
+	a.challenge, a.document = challenge(reg.Admin()), sync.OnceValues(a.openAPI)
 	a.huma = huma.NewAPI(configuration(), humago.NewAdapter(guard{a}, Prefix))
 	for _, route := range routes {
 		route.add(a, route.operation())
 	}
+	a.mux.HandleFunc("GET "+openAPIPath, a.describe)
 	return a
 }
 
@@ -121,8 +115,20 @@ func configuration() huma.Config {
 	}
 }
 
-// document returns the OpenAPI document.
-func (a *api) document() ([]byte, error) {
+// describe answers with the OpenAPI document. It depends on nothing but the code.
+func (a *api) describe(w http.ResponseWriter, _ *http.Request) {
+	document, err := a.document() // made for the first who asks: anybody may, without a token
+	if err != nil {
+		a.logger.Error("admin API: OpenAPI document", "error", err)
+		writeProblem(w, refusal(http.StatusInternalServerError, "something went wrong here; the log has it"))
+		return
+	}
+	w.Header().Set("Content-Type", "application/openapi+json")
+	_, _ = w.Write(document)
+}
+
+// openAPI returns the OpenAPI document.
+func (a *api) openAPI() ([]byte, error) {
 	compact, err := a.huma.OpenAPI().MarshalJSON()
 	if err != nil {
 		return nil, err
@@ -148,10 +154,8 @@ func (g guard) HandleFunc(pattern string, handler func(http.ResponseWriter, *htt
 	panic("adminapi: " + pattern + " is not in the table of routes")
 }
 
-func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.serve(w, r) }
-
-// serve answers what is common to all paths.
-func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers what is common to all paths.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
