@@ -24,7 +24,7 @@ var errOverdrawn = errors.New("server: the connection sent too much that is no r
 // frames have in common (CVE-2023-45288, CVE-2019-9512, -9515): each is cheap to send, is worked on, and is no request that any
 // other limit would count.
 type metered struct {
-	net.Conn
+	punctual
 	allowance atomic.Int64 // bytes
 	receiving atomic.Bool  // a body is on its way that takes what is free for each connection (see intake)
 	unwatched atomic.Bool  // see the function of this name
@@ -41,7 +41,7 @@ func (m *metered) Read(p []byte) (int, error) {
 	if len(p) == 1 && m.unwatched.Load() {
 		return 0, nil
 	}
-	n, err := m.Conn.Read(p)
+	n, err := m.punctual.Read(p)
 	if m.allowance.Add(-int64(n)) < 0 {
 		return 0, errOverdrawn
 	}
