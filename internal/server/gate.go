@@ -92,7 +92,7 @@ var errShare = errors.New("server: the address has its share of the connections"
 // admit finds a slot for a connection, and takes one away from another if it must.
 func (g *gate) admit(connection net.Conn) (*metered, error) {
 	address := addressOf(connection)
-	m := &metered{punctual: punctual{Conn: connection}, gate: g, origin: originOf(address)}
+	m := &metered{punctual: punctual{Conn: connection}, address: address, remote: address.String(), gate: g, origin: originOf(address)}
 	m.allowance.Store(firstAllowance)
 	g.mu.Lock()
 	defer g.mu.Unlock()

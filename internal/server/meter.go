@@ -29,6 +29,9 @@ type metered struct {
 	receiving atomic.Bool  // a body is on its way that takes what is free for each connection (see intake)
 	unwatched atomic.Bool  // see the function of this name
 
+	address netip.Addr // of the other end
+	remote  string     // the same in text
+
 	gate   *gate
 	origin netip.Prefix
 	source *source // under the gate's mu, like all below
@@ -93,6 +96,14 @@ func meteredBelow(connection net.Conn) *metered {
 func meterOf(r *http.Request) *metered {
 	m, _ := r.Context().Value(meterKey{}).(*metered)
 	return m
+}
+
+// text returns an address in text. That of the other end is the same for all requests, and is there already.
+func (m *metered) text(address netip.Addr) string {
+	if m != nil && address == m.address {
+		return m.remote
+	}
+	return address.String()
 }
 
 // crowded reports whether somebody waits for a slot while every connection has a request.

@@ -34,8 +34,9 @@ func chain(handler http.Handler, middlewares ...middleware) http.Handler {
 // A call is what the middleware knows about a request. It is the request's context from the outermost middleware in.
 type call struct {
 	context.Context
-	id   [1]string  // as a header has it
-	peer netip.Addr // the other end of the connection
+	id     [1]string  // as a header has it
+	peer   netip.Addr // the other end of the connection
+	client netip.Addr // whom the request came from
 }
 
 type callKey struct{}
@@ -73,9 +74,10 @@ func identify(p proxies, logger *slog.Logger) middleware {
 			rand.Read(random[:]) // never fails (crypto/rand)
 			var text [22]byte
 			base64.RawURLEncoding.Encode(text[:], random[:])
-			c := &call{Context: r.Context(), id: [1]string{string(text[:])}, peer: peerOf(r)}
-			client := p.clientOf(c.peer, r)
-			if p.trusts(client) {
+			over := meterOf(r)
+			c := &call{Context: r.Context(), id: [1]string{string(text[:])}, peer: peerOf(r, over)}
+			c.client = p.clientOf(c.peer, r)
+			if p.trusts(c.client) {
 				unnamed.Do(func() {
 					logger.Warn("a trusted proxy names no caller in X-Forwarded-For: all its callers count as one", "proxy", c.peer.String(), "request_id", c.id[0])
 				})
@@ -83,8 +85,8 @@ func identify(p proxies, logger *slog.Logger) middleware {
 			r = r.WithContext(c)
 			r.Header[headerRequestID] = c.id[:]
 			w.Header()[headerRequestID] = c.id[:]
-			if client.IsValid() {
-				r.RemoteAddr = client.String()
+			if c.client.IsValid() {
+				r.RemoteAddr = over.text(c.client)
 			}
 			next.ServeHTTP(w, r)
 		})

@@ -62,12 +62,12 @@ func limitAddresses(p proxies, bears *pace, refused func()) middleware {
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			address, err := netip.ParseAddr(r.RemoteAddr)
-			if err != nil || p.bringMany(address) {
+			client := callOf(r.Context()).client
+			if !client.IsValid() || p.bringMany(client) {
 				next.ServeHTTP(w, r)
 				return
 			}
-			if wait := bears.take(originOf(address), time.Now()); wait > 0 {
+			if wait := bears.take(originOf(client), time.Now()); wait > 0 {
 				refused()
 				w.Header().Set("Retry-After", strconv.Itoa(max(1, int((wait+time.Second-1)/time.Second))))
 				refuse(w, http.StatusTooManyRequests, "temporarily_unavailable", "too many requests from this address; try again later")

@@ -45,8 +45,11 @@ func (p proxies) admits(peer netip.Addr, r *http.Request) bool {
 	return true
 }
 
-// peerOf returns the other end of the connection.
-func peerOf(r *http.Request) netip.Addr {
+// peerOf returns the other end of the connection that a request came over; over is nil in tests without one.
+func peerOf(r *http.Request, over *metered) netip.Addr {
+	if over != nil {
+		return over.address
+	}
 	address, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
