@@ -1,7 +1,6 @@
 package server
 
 import (
-	"container/list"
 	"errors"
 	"net"
 	"net/http"
@@ -42,14 +41,14 @@ type source struct {
 
 // A line has the connections that may be closed for others, the next one in front.
 type line struct {
-	idle  list.List // answered, and without a request since
-	fresh list.List // never had a whole request
+	idle  queue // answered, and without a request since
+	fresh queue // never had a whole request
 }
 
 func (l *line) first() *metered {
-	for _, queue := range []*list.List{&l.idle, &l.fresh} {
-		if front := queue.Front(); front != nil {
-			return front.Value.(*metered)
+	for _, q := range []*queue{&l.idle, &l.fresh} {
+		if m := q.front(); m != nil {
+			return m
 		}
 	}
 	return nil
@@ -180,20 +179,47 @@ func (g *gate) Close() error {
 	return g.Listener.Close()
 }
 
+// A queue is a ring of places, closed by one without a connection. Each request takes its connection out and puts it in again, so
+// that neither allocates.
+type queue struct{ end place }
+
 // A place is where a connection stands in a queue.
 type place struct {
-	queue   *list.List
-	element *list.Element
+	m             *metered
+	before, after *place // nil: in no queue
+}
+
+func (q *queue) front() *metered {
+	if q.end.after == nil {
+		return nil // nobody has been in it yet
+	}
+	return q.end.after.m
+}
+
+func (q *queue) join(p *place) {
+	if q.end.after == nil {
+		q.end.before, q.end.after = &q.end, &q.end
+	}
+	p.before, p.after = q.end.before, &q.end
+	p.before.after, p.after.before = p, p
+}
+
+func (p *place) leave() {
+	if p.after == nil {
+		return
+	}
+	p.before.after, p.after.before = p.after, p.before
+	p.before, p.after = nil, nil
 }
 
 // stand moves a connection to the end of other queues. The caller has the gate's mu.
-func (m *metered) stand(queues ...*list.List) {
-	for _, p := range m.places {
-		p.queue.Remove(p.element)
+func (m *metered) stand(queues ...*queue) {
+	for i := range m.places {
+		m.places[i].leave()
 	}
-	m.places = m.places[:0]
-	for _, queue := range queues {
-		m.places = append(m.places, place{queue, queue.PushBack(m)})
+	for i, q := range queues {
+		m.places[i].m = m
+		q.join(&m.places[i])
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -106,6 +108,50 @@ func TestR28FileDescriptors(t *testing.T) {
 	}
 	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("R28 the idle connection keeps its file descriptor: %v", err)
+	}
+}
+
+// Connections come and go in any order; the one that has stood for longest is in front.
+func TestQueues(t *testing.T) {
+	t.Parallel()
+	var queues [2]queue
+	var all [5]metered
+	var want [2][]*metered
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		m, to := &all[random.IntN(len(all))], random.IntN(3) // the last is none
+		for i := range want {
+			want[i] = slices.DeleteFunc(want[i], func(other *metered) bool { return other == m })
+		}
+		if to == 2 {
+			m.stand()
+		} else {
+			m.stand(&queues[to])
+			want[to] = append(want[to], m)
+		}
+		for i := range queues {
+			var got []*metered
+			for p := queues[i].end.after; p != nil && p.m != nil; p = p.after {
+				got = append(got, p.m)
+			}
+			if !slices.Equal(got, want[i]) || len(got) > 0 && got[0] != queues[i].front() || len(got) == 0 && queues[i].front() != nil {
+				t.Fatalf("queue %d has %p, want %p", i, got, want[i])
+			}
+		}
+	}
+}
+
+// TestTrackAllocatesNothing: it is done twice for each request.
+func TestTrackAllocatesNothing(t *testing.T) {
+	m, err := newGate(nil, 1, nobody).admit(distant{from: &net.TCPAddr{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := testing.AllocsPerRun(100, func() {
+		m.gate.track(m, http.StateActive)
+		m.gate.track(m, http.StateIdle)
+	}); got != 0 {
+		t.Errorf("%v allocations", got)
 	}
 }
 
@@ -212,8 +258,8 @@ func (c *crowd) settle(t *testing.T, v *visitor) {
 	until(t, "the connection is idle", func() bool {
 		c.listener.mu.Lock()
 		defer c.listener.mu.Unlock()
-		last := c.listener.spare.idle.Back()
-		return last != nil && last.Value.(*metered).RemoteAddr().String() == v.LocalAddr().String()
+		last := c.listener.spare.idle.end.before
+		return last != nil && last.m != nil && last.m.RemoteAddr().String() == v.LocalAddr().String()
 	})
 }
 

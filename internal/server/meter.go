@@ -34,9 +34,9 @@ type metered struct {
 
 	gate   *gate
 	origin netip.Prefix
-	source *source // under the gate's mu, like all below
-	places []place
-	gone   bool // the slot was given back
+	source *source  // under the gate's mu, like all below
+	places [2]place // in the gate's queue and in the source's
+	gone   bool     // the slot was given back
 }
 
 // Read fails when the allowance is used up.
