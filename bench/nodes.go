@@ -18,8 +18,8 @@ type cluster struct {
 
 	// Where they share a core, it goes from one of them to the next many times a second. What that costs is told by three limit
 	// servers at once, and what the nodes cost each other by asking one after the other.
-	limits  pair
-	inTurns []sample
+	limits pair
+	turns  pair // each of the nodes alone; the second are with the CPU of all
 }
 
 // What was promised of three nodes (issue 5): tokens on three cores, CPU for each token on one.
@@ -86,17 +86,13 @@ func together(each []*side) *side {
 
 // shareCore measures what belongs to the core that the nodes share, and what to them.
 func (b *bench) shareCore(ctx context.Context, c *cluster, each []*side) error {
-	all := together(each).pids
-	b.say("the nodes in turn")
-	for range b.rounds {
-		for _, s := range each {
-			measured, err := b.sample(ctx, &side{target: s.target, pids: all}, load{connections: b.busy})
-			if err != nil {
-				return err
-			}
-			c.inTurns = append(c.inTurns, measured)
-			fmt.Fprintf(b.progress, " %.0f", measured.perSecond)
+	b.say("the nodes in turn ")
+	for _, s := range each {
+		p, err := b.compare(ctx, s, &side{target: s.target, pids: together(each).pids}, load{connections: b.busy})
+		if err != nil {
+			return err
 		}
+		c.turns.first, c.turns.second = append(c.turns.first, p.first...), append(c.turns.second, p.second...)
 	}
 	b.say("%d limit servers ", nodes)
 	var limits []*side
@@ -175,7 +171,7 @@ func (b *bench) clusterTable() string {
 		add("3 nodes", "each on a core of its own", nodes*b.busy, c.second, c.first)
 		return t.String()
 	}
-	add("3 nodes", "on one core, asked in turn", b.busy, c.inTurns, c.first)
+	add("3 nodes", "on one core, asked in turn", b.busy, c.turns.second, c.turns.first)
 	add("3 nodes", "on one core, asked at once", nodes*b.busy, c.second, c.first)
 	add("a limit", "", b.busy, c.limits.first, c.limits.first)
 	add("3 limits", "on one core, asked at once", nodes*b.busy, c.limits.second, c.limits.first)

@@ -58,9 +58,9 @@ func (b *bench) targets() string {
 	} else if c != nil {
 		for _, how := range []struct {
 			asked string
-			three []sample
-		}{{"in turn", c.inTurns}, {"at once, on one core", c.second}} {
-			of := byCPU(c.first, how.three)
+			pair  pair
+		}{{"in turn", c.turns}, {"at once, on one core", c.pair}} {
+			of := byCPU(how.pair.first, how.pair.second)
 			add(of >= sharedPromise, "CPU of a token at one node, to that at three, asked "+how.asked, "≥ "+ratio(sharedPromise), ratio(of))
 		}
 	}

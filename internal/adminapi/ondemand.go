@@ -15,9 +15,9 @@ const quiet = time.Minute
 type onDemand struct {
 	make func() http.Handler
 
-	mu   sync.Mutex
-	made http.Handler // nil when there is none; under mu, like all below
-	gone *time.Timer  // lets go of it
+	mu    sync.Mutex
+	made  http.Handler // nil when there is none; under mu, like all below
+	asked time.Time    // for it, last
 }
 
 func (o *onDemand) ServeHTTP(w http.ResponseWriter, r *http.Request) { o.handler().ServeHTTP(w, r) }
@@ -25,18 +25,21 @@ func (o *onDemand) ServeHTTP(w http.ResponseWriter, r *http.Request) { o.handler
 func (o *onDemand) handler() http.Handler {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.asked = time.Now()
 	if o.made == nil {
 		o.made = o.make()
-		o.gone = time.AfterFunc(quiet, o.letGo)
-	} else {
-		o.gone.Reset(quiet)
+		time.AfterFunc(quiet, o.letGo)
 	}
 	return o.made
 }
 
-// letGo leaves the handler to those whose requests it still answers.
+// letGo leaves the handler to those whose requests it still answers, or looks again when it may be time.
 func (o *onDemand) letGo() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if left := quiet - time.Since(o.asked); left > 0 {
+		time.AfterFunc(left, o.letGo)
+		return
+	}
 	o.made = nil
 }

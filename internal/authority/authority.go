@@ -52,6 +52,8 @@ type Options struct {
 	Trust      func() *Trust // who vouches for client certificates, asked for each request; nil: tls_client_auth is not offered
 	MTLS       string        // what the URLs of the endpoints that ask for a certificate begin with (RFC 8705, 5); "" without
 	Nonces     *pop.Nonces   // what a DPoP proof must hold one of; nil: no nonce is asked for
+
+	ClientMemory int // bytes that clients may take which asked lately, 150 each; 0 means 384 MiB
 }
 
 // A Profile says what a client must do at least. The zero value asks for no more than the standards do.
@@ -154,7 +156,10 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a.verifySignature = (*jose.Token).Verify
 	a.slow = newSlowSecrets()
 	a.turns = newTurns(runtime.GOMAXPROCS(0))
-	a.directory = newDirectory(options.Store, a.now)
+	if options.ClientMemory == 0 {
+		options.ClientMemory = clientMemory
+	}
+	a.directory = newDirectory(options.Store, a.now, options.ClientMemory)
 	a.directory.learn = a.slow.learn
 	for _, algorithm := range []string{jose.ES256, keyring.Sealing} {
 		if err := a.ring.Ensure(ctx, algorithm); err != nil {

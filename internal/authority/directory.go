@@ -80,8 +80,8 @@ type effective struct {
 	changed  time.Time              // when one of the roles was, last
 }
 
-func newDirectory(s store.Store, now func() time.Time) *directory {
-	return &directory{store: s, now: now, began: now(), clients: newRoster(delivered), learn: func(store.Client) {}, turn: make(chan struct{}, 1)}
+func newDirectory(s store.Store, now func() time.Time, memory int) *directory {
+	return &directory{store: s, now: now, began: now(), clients: newRoster(memory), learn: func(store.Client) {}, turn: make(chan struct{}, 1)}
 }
 
 // poll looks whether anything changed and, if so, reads resources and roles again.

@@ -5,16 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// bounds are how much a half of the roster may hold.
-type bounds struct {
-	clients int
-	packed  int // bytes of records
-}
+// clientMemory is how much the clients may take that asked lately, in bytes, where nobody says so: 150 MB for each million of them,
+// and as much for those of before. placeSize is what one of them takes beside its record: its place, and its part of the index.
+const (
+	clientMemory = 384 << 20
+	placeSize    = 72
+)
 
-// A million clients that all ask are all kept: in some 150 MB, and in twice that where there are still more.
-var delivered = bounds{clients: 1 << 20, packed: 256 << 20}
-
-// The other bounds of a half.
+// The bounds of a half, beside its memory.
 const (
 	maxShapes = 1 << 10 // further clients have theirs with them
 	maxWasted = 1 << 20 // bytes of records from before, and then as many as there are of others
@@ -27,7 +25,7 @@ const (
 // A half of the roster grows until it is full; then a new one begins, and it goes when that is full, too. Who is seen meanwhile
 // moves over.
 type half struct {
-	most   bounds
+	most   int               // bytes
 	index  [segments]segment // by the first bits of the hash
 	places [][]place         // each chunkCount long, but the last
 	count  int               // of places
@@ -72,10 +70,10 @@ func (p *place) take(before *place) {
 	}
 }
 
-func newHalf(most bounds) *half { return &half{most: most, known: map[string]uint16{}} }
+func newHalf(most int) *half { return &half{most: most, known: map[string]uint16{}} }
 
 func (h *half) full() bool {
-	return h.count >= h.most.clients || h.size >= h.most.packed || h.wasted > maxWasted && h.wasted > h.size/2
+	return h.size+placeSize*h.count >= h.most || h.wasted > maxWasted && h.wasted > h.size/2
 }
 
 func (h *half) at(number uint32) *place { return &h.places[number/chunkCount][number%chunkCount] }

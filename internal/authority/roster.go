@@ -11,7 +11,7 @@ import (
 // maxReady is how many clients are kept ready to be decided about.
 const maxReady = 1 << 11
 
-// A roster is the clients seen lately: those seen last are ready; all, a million and more, are kept as some 150 bytes each,
+// A roster is the clients seen lately: those seen last are ready; all for whom there is memory are kept as some 150 bytes each,
 // in which there is nothing for the collector to look through. To make one ready takes half a microsecond, and a whole one where
 // they are so many that no cache of the processor has them. It is safe for concurrent use.
 type roster struct {
@@ -23,8 +23,9 @@ type roster struct {
 	recent, older *half // under mu, and so is all in them but what is atomic
 }
 
-func newRoster(most bounds) *roster {
-	return &roster{seed: maphash.MakeSeed(), recent: newHalf(most), older: newHalf(most)}
+// newRoster returns one whose clients take so many bytes at most.
+func newRoster(most int) *roster {
+	return &roster{seed: maphash.MakeSeed(), recent: newHalf(most / 2), older: newHalf(most / 2)}
 }
 
 // find returns a client as it was when it was read last, or nil. What it may have follows from the catalog, if it was not ready.

@@ -16,7 +16,8 @@ import (
 //
 // What is counted exists from the start, a series for each combination of label values there can be: they come from our own
 // tables and never from a request, so a flood of made-up clients, paths or user agents adds none (CVE-2026-49835), and the
-// first event of a kind shows as a rise from 0. To count is to look into a map that never changes and to add atomically.
+// first event of a kind shows as a rise from 0. To count is to compare with what was counted last, or to look into a map that never
+// changes, and to add atomically.
 type metrics struct {
 	registry *prometheus.Registry
 	defined  []definition // for the documentation

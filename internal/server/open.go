@@ -269,7 +269,7 @@ func (s *Server) authorityOptions() (authority.Options, error) {
 		Pace:     authority.Pace{Rate: s.config.Limits.ClientRate, Burst: s.config.Limits.ClientBurst},
 		TokenTTL: s.config.Tokens.TTL.std(), MaxTokenTTL: s.config.Tokens.MaxTTL.std(),
 		Profile: s.config.profile(), MTLS: s.mtlsURL, RemoteKeys: s.remote,
-		Registrations: s.config.registrations(),
+		Registrations: s.config.registrations(), ClientMemory: memoryForClients(),
 	}
 	if s.trust != nil {
 		options.Trust = s.trust.current.Load

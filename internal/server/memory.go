@@ -1,0 +1,19 @@
+package server
+
+import "runtime/debug"
+
+// mostClientMemory bounds what is kept of clients that asked lately: some 2.7 million of them.
+const mostClientMemory = 384 << 20
+
+// clientMemory is how much memory those clients may take: half of what there is, where that is little. The other half is for
+// everything else, which is less, and for what waits to be collected.
+func clientMemory(system, limit int64) int {
+	most := min(mostClientMemory, limit/2) // without a limit (GOMEMLIMIT), it is the largest number
+	if system > 0 {
+		most = min(most, system/2)
+	}
+	return int(max(most, 1<<20))
+}
+
+// memoryForClients is clientMemory of this process.
+func memoryForClients() int { return clientMemory(systemMemory(), debug.SetMemoryLimit(-1)) }
