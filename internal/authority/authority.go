@@ -53,7 +53,7 @@ type Options struct {
 	MTLS       string        // what the URLs of the endpoints that ask for a certificate begin with (RFC 8705, 5); "" without
 	Nonces     *pop.Nonces   // what a DPoP proof must hold one of; nil: no nonce is asked for
 
-	ClientMemory int // bytes that clients may take which asked lately, 150 each; 0 means 384 MiB
+	ClientMemory int // bytes that clients may take which asked lately, some 150 each; 0 means DefaultClientMemory
 }
 
 // A Profile says what a client must do at least. The zero value asks for no more than the standards do.
@@ -157,7 +157,7 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a.slow = newSlowSecrets()
 	a.turns = newTurns(runtime.GOMAXPROCS(0))
 	if options.ClientMemory == 0 {
-		options.ClientMemory = clientMemory
+		options.ClientMemory = DefaultClientMemory
 	}
 	a.directory = newDirectory(options.Store, a.now, options.ClientMemory)
 	a.directory.learn = a.slow.learn

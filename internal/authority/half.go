@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// clientMemory is how much the clients may take that asked lately, in bytes, where nobody says so: 150 MB for each million of them,
-// and as much for those of before. placeSize is what one of them takes beside its record: its place, and its part of the index.
-const (
-	clientMemory = 384 << 20
-	placeSize    = 72
-)
+// DefaultClientMemory is how much the clients may take that asked lately, in bytes: some 150 MB for each million of them, and as much
+// for those of before.
+const DefaultClientMemory = 384 << 20
+
+// placeSize is what a client takes beside its record: its place, and its part of the index.
+const placeSize = 72
 
 // The bounds of a half, beside its memory.
 const (

@@ -99,7 +99,7 @@ func TestPack(t *testing.T) {
 		"before 1970": {ID: "d", NotBefore: time.UnixMicro(-2).UTC(), Created: time.UnixMicro(-1).UTC(), Updated: time.UnixMicro(-1).UTC(), TokenTTL: -1, Name: string([]byte{0, 0xff, 0x80})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shared, r := record, newRoster(clientMemory)
+			shared, r := record, newRoster(DefaultClientMemory)
 			shared.ID, shared.Name, shared.Secrets, shared.JWKSURI, shared.CertificateValue = "", "", nil, "", ""
 			shared.NotBefore, shared.Registration, shared.Created, shared.Updated = time.Time{}, store.Registration{}, time.Time{}, time.Time{}
 			shared.Keys = nil
@@ -138,7 +138,7 @@ func TestPackNumbers(t *testing.T) {
 // TestRosterKeeps: of each client the roster has what was read last, ready or not, with what is known besides.
 func TestRosterKeeps(t *testing.T) {
 	const all = 3 * maxReady
-	r := newRoster(clientMemory)
+	r := newRoster(DefaultClientMemory)
 	for i := range all {
 		made := r.keep(machine(i), someCatalog(1))
 		made.asked.Store(int64(i))
@@ -152,7 +152,7 @@ func TestRosterKeeps(t *testing.T) {
 	}
 	r.forget(machine(4).ID)
 	r.forget("nobody")
-	r.older, r.recent = r.recent, newHalf(clientMemory)
+	r.older, r.recent = r.recent, newHalf(DefaultClientMemory)
 	r.forget(machine(6).ID)
 	r.unready()
 	for i := range all {
@@ -186,10 +186,10 @@ func TestRosterKeeps(t *testing.T) {
 
 // TestRosterMoves: who is asked for all the time, and so is ready, moves to the next half with the others.
 func TestRosterMoves(t *testing.T) {
-	r, at := newRoster(clientMemory), someCatalog(1)
+	r, at := newRoster(DefaultClientMemory), someCatalog(1)
 	first, other := machine(1), machine(2)
 	r.keep(first, at)
-	r.recent.size = clientMemory
+	r.recent.size = DefaultClientMemory
 	r.keep(other, at)
 	if r.find(first.ID, at) == nil || r.recent.find(uint32(maphash.String(r.seed, first.ID)), first.ID) == nil {
 		t.Error("it did not")
@@ -198,7 +198,7 @@ func TestRosterMoves(t *testing.T) {
 
 // TestRosterReady: who comes twice in a row stays ready, and who comes once does not.
 func TestRosterReady(t *testing.T) {
-	r, at := newRoster(clientMemory), someCatalog(1)
+	r, at := newRoster(DefaultClientMemory), someCatalog(1)
 	one := machine(1)
 	r.keep(one, at)
 	r.unready()
@@ -215,7 +215,7 @@ func TestRosterReady(t *testing.T) {
 
 // TestRosterOfAnotherGeneration: what a client may have follows from the catalog of the moment at which it is made ready.
 func TestRosterOfAnotherGeneration(t *testing.T) {
-	r, gone := newRoster(clientMemory), &catalog{generation: 2}
+	r, gone := newRoster(DefaultClientMemory), &catalog{generation: 2}
 	if kept := r.keep(machine(1), someCatalog(1)); len(kept.grants) != 1 {
 		t.Fatalf("granted %v", kept.grants)
 	}
@@ -230,7 +230,7 @@ func TestRosterOfAnotherGeneration(t *testing.T) {
 
 // TestRosterMixesNoGenerations: a request that looked at the catalog before a change leaves nothing of it to those who come after.
 func TestRosterMixesNoGenerations(t *testing.T) {
-	r := newRoster(clientMemory)
+	r := newRoster(DefaultClientMemory)
 	before, after := someCatalog(1), someCatalog(2)
 	after.resources["https://a.test"] = store.Resource{URI: "https://a.test", Scopes: scopes("write"), Format: store.FormatJWT, Algorithm: "ES256"}
 	r.keep(machine(1), before)
@@ -246,7 +246,7 @@ func TestRosterMixesNoGenerations(t *testing.T) {
 
 // TestRosterMeeting: two clients whose IDs have the same hash are two.
 func TestRosterMeeting(t *testing.T) {
-	h := newHalf(clientMemory)
+	h := newHalf(DefaultClientMemory)
 	for _, id := range []string{"a", "b", "ab"} {
 		h.put(h.add(7), id, "", nil)
 	}
@@ -292,7 +292,7 @@ func TestRosterForgets(t *testing.T) {
 func TestRosterIsBounded(t *testing.T) {
 	at := someCatalog(1)
 	t.Run("the same few change", func(t *testing.T) {
-		r := newRoster(clientMemory)
+		r := newRoster(DefaultClientMemory)
 		for i := range 40_000 {
 			one := machine(i % 10)
 			one.Claims, one.JWKSURI = "", string(make([]byte, i%1000))
@@ -308,7 +308,7 @@ func TestRosterIsBounded(t *testing.T) {
 		}
 	})
 	t.Run("nothing in common", func(t *testing.T) {
-		r := newRoster(clientMemory)
+		r := newRoster(DefaultClientMemory)
 		for i := range 3 * maxShapes {
 			one := machine(i)
 			one.Claims = fmt.Sprintf(`{"tenant":%d}`, i)
@@ -317,7 +317,7 @@ func TestRosterIsBounded(t *testing.T) {
 		if shapes := len(r.recent.shapes); shapes > maxShapes {
 			t.Errorf("%d shapes", shapes)
 		}
-		r.older, r.recent = r.recent, newHalf(clientMemory)
+		r.older, r.recent = r.recent, newHalf(DefaultClientMemory)
 		r.unready()
 		for i := range 3 * maxShapes {
 			found := r.find(machine(i).ID, at)
@@ -343,7 +343,7 @@ func TestRosterIsBounded(t *testing.T) {
 
 // TestRosterIsSmall: a quarter of a million clients take forty megabytes, and the collector has next to nothing to look through.
 func TestRosterIsSmall(t *testing.T) {
-	r, at := newRoster(clientMemory), someCatalog(1)
+	r, at := newRoster(DefaultClientMemory), someCatalog(1)
 	const many = 1 << 18
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -389,7 +389,7 @@ func TestRosterTakesWhatItMay(t *testing.T) {
 
 // TestRosterAtOnce: many read, keep and forget at once; whoever is found is found whole.
 func TestRosterAtOnce(t *testing.T) {
-	r := newRoster(clientMemory)
+	r := newRoster(DefaultClientMemory)
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
@@ -416,7 +416,7 @@ func TestRosterAtOnce(t *testing.T) {
 func BenchmarkRoster(b *testing.B) {
 	for _, clients := range []int{10, 10_000, 1_000_000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
-			r, at := newRoster(clientMemory), someCatalog(1)
+			r, at := newRoster(DefaultClientMemory), someCatalog(1)
 			var ids []string
 			for i := range clients {
 				r.keep(machine(i), at)

@@ -80,7 +80,7 @@ var takeLong = []string{jose.RS256, jose.PS256, jose.ES384}
 func (a *Authority) sign(signer *jose.Signer, typ string, payload []byte) (string, error) {
 	if slices.Contains(takeLong, signer.Algorithm) {
 		a.turns.long.Add(1)
-		defer yield()
+		defer yield() // when the turn is given back
 	}
 	defer a.turns.give(a.turns.take())
 	return signer.Sign(typ, payload)

@@ -1,14 +1,15 @@
 package server
 
-import "runtime/debug"
+import (
+	"runtime/debug"
 
-// mostClientMemory bounds what is kept of clients that asked lately: some 2.7 million of them.
-const mostClientMemory = 384 << 20
+	"github.com/writ-auth/writ/internal/authority"
+)
 
-// clientMemory is how much memory those clients may take: half of what there is, where that is little. The other half is for
-// everything else, which is less, and for what waits to be collected.
+// clientMemory is how much memory the clients may take that asked lately: half of what there is, where that is little. The other half
+// is for everything else, which is less, and for what waits to be collected.
 func clientMemory(system, limit int64) int {
-	most := min(mostClientMemory, limit/2) // without a limit (GOMEMLIMIT), it is the largest number
+	most := min(authority.DefaultClientMemory, limit/2) // without a limit (GOMEMLIMIT), it is the largest number
 	if system > 0 {
 		most = min(most, system/2)
 	}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"testing/fstest"
+
+	"github.com/writ-auth/writ/internal/authority"
 )
 
 // TestGroupMemory: the least limit of all groups that the process is in counts, in a container and beneath systemd.
@@ -50,8 +52,8 @@ func TestClientMemory(t *testing.T) {
 		system, limit int64
 		want          int
 	}{
-		{24 << 30, none, mostClientMemory},
-		{0, none, mostClientMemory},
+		{24 << 30, none, authority.DefaultClientMemory},
+		{0, none, authority.DefaultClientMemory},
 		{256 << 20, none, 128 << 20},
 		{24 << 30, 200 << 20, 100 << 20},
 		{256 << 20, 200 << 20, 100 << 20},
