@@ -27,6 +27,8 @@ var clientSecretBasic = clientAuth{
 
 var servesBasic = []string{oauth.ClientSecretBasic} // made once, and changed by nobody
 
+var strictBase64 = base64.StdEncoding.Strict()
+
 func isBasic(header string) bool {
 	scheme, _, _ := strings.Cut(header, " ")
 	return strings.EqualFold(scheme, "Basic")
@@ -36,7 +38,9 @@ func isBasic(header string) bool {
 // cannot be read is the credentials of nobody.
 func basic(header string) credentials {
 	_, encoded, _ := strings.Cut(header, " ")
-	decoded, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(encoded, " ")) // 1*SP (RFC 9110, 11.4)
+	encoded = strings.TrimLeft(encoded, " ") // 1*SP (RFC 9110, 11.4)
+	var sent, room [256]byte                 // on the stack: most headers are shorter
+	decoded, err := strictBase64.AppendDecode(room[:0], append(sent[:0], encoded...))
 	if err != nil {
 		return credentials{flaw: reasonNoCredentials}
 	}

@@ -57,6 +57,7 @@ const JWKSMaxAge = 5 * time.Minute
 type endpoints struct {
 	authority *authority.Authority
 	options   Options
+	urls      map[string]string // of the endpoints that decide, as callers know them, by path
 }
 
 // A route is what one path does. Paths are compared byte by byte, as they were sent: there is no cleaning, no redirect
@@ -68,12 +69,15 @@ type route struct {
 
 // New returns the handler of the issuer's endpoints. Anything else is 404.
 func New(a *authority.Authority, options Options) http.Handler {
-	e := &endpoints{authority: a, options: options}
+	e := &endpoints{authority: a, options: options, urls: map[string]string{}}
 	registers := options.Registry != nil && options.Base == ""
 	if e.options.Base == "" {
 		e.options.Base = a.Issuer()
 	}
 	e.options.Base = strings.TrimSuffix(e.options.Base, "/")
+	for _, path := range []string{authority.PathToken, authority.PathIntrospect, authority.PathRevoke, authority.PathSecret} {
+		e.urls[path] = e.options.Base + path
+	}
 	if e.options.Logger == nil {
 		e.options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -150,7 +154,7 @@ func (e *endpoints) request(w http.ResponseWriter, r *http.Request, path string)
 	form, err := parseForm(w, r)
 	request := &authority.Request{
 		Form: form, Authorization: r.Header["Authorization"], DPoP: r.Header["Dpop"],
-		URL: e.options.Base + path, Remote: r.RemoteAddr, Malformed: err,
+		URL: e.urls[path], Remote: r.RemoteAddr, Malformed: err,
 	}
 	if agents := r.Header["User-Agent"]; len(agents) > 0 {
 		request.Agent = agents[0]

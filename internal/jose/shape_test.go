@@ -33,7 +33,7 @@ func FuzzFixedLength(f *testing.F) {
 			again, err := asn1.Marshal(want)
 			fits = err == nil && bytes.Equal(again, der)
 		}
-		got, gotErr := fixedLength(der, size)
+		got, gotErr := fixedLength(nil, der, size)
 		switch {
 		case fits && gotErr != nil:
 			t.Fatalf("%x is not read: %v", der, gotErr)

@@ -3,6 +3,7 @@ package jose
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -88,7 +89,8 @@ func (s *Signer) compact(header, payload []byte) (string, error) {
 	out = encoding.AppendEncode(out, header)
 	out = append(out, '.')
 	out = encoding.AppendEncode(out, payload)
-	signature, err := s.signature(out)
+	var made [96]byte // on the stack: most signatures are no longer
+	signature, err := s.signature(made[:0], out)
 	if err != nil {
 		return "", fmt.Errorf("jose: sign: %w", err)
 	}
@@ -96,16 +98,20 @@ func (s *Signer) compact(header, payload []byte) (string, error) {
 	return string(encoding.AppendEncode(out, signature)), nil
 }
 
-func (s *Signer) signature(input []byte) ([]byte, error) {
+// signature returns the signature of an input, in room if it is made here.
+func (s *Signer) signature(room, input []byte) ([]byte, error) {
 	switch s.Algorithm {
 	case Ed25519, EdDSA:
+		if local, is := s.key.(ed25519.PrivateKey); is {
+			return append(room, ed25519.Sign(local, input)...), nil // which is on the stack, too
+		}
 		return s.key.Sign(nil, input, crypto.Hash(0))
 	case ES256:
 		digest := sha256.Sum256(input)
-		return s.ecdsaSignature(digest[:], crypto.SHA256, 32)
+		return s.ecdsaSignature(room, digest[:], crypto.SHA256, 32)
 	case ES384:
 		digest := sha512.Sum384(input)
-		return s.ecdsaSignature(digest[:], crypto.SHA384, 48)
+		return s.ecdsaSignature(room, digest[:], crypto.SHA384, 48)
 	case RS256:
 		digest := sha256.Sum256(input)
 		return s.key.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -118,7 +124,7 @@ func (s *Signer) signature(input []byte) ([]byte, error) {
 
 // ecdsaSignature turns the signer's ASN.1 into the fixed-length R || S of RFC 7518, 3.4. A key in memory is asked for a
 // deterministic nonce (RFC 6979), which is a tenth faster and does not depend on the random source.
-func (s *Signer) ecdsaSignature(digest []byte, hash crypto.Hash, size int) ([]byte, error) {
+func (s *Signer) ecdsaSignature(room, digest []byte, hash crypto.Hash, size int) ([]byte, error) {
 	random := rand.Reader
 	if _, local := s.key.(*ecdsa.PrivateKey); local {
 		random = nil
@@ -127,18 +133,18 @@ func (s *Signer) ecdsaSignature(digest []byte, hash crypto.Hash, size int) ([]by
 	if err != nil {
 		return nil, err
 	}
-	return fixedLength(der, size)
+	return fixedLength(room, der, size)
 }
 
 var errSignatureShape = errors.New("the signer's signature is not two numbers in DER")
 
 // fixedLength turns a SEQUENCE of two INTEGERs in DER (RFC 3279, 2.2.3) into their bytes, size each. It is written by hand
 // because it runs once a token: encoding/asn1 takes ten times as long, and it is our own signer's output that is read.
-func fixedLength(der []byte, size int) ([]byte, error) {
+func fixedLength(room, der []byte, size int) ([]byte, error) {
 	if len(der) < 2 || der[0] != 0x30 || int(der[1]) != len(der)-2 || der[1] >= 0x80 {
 		return nil, errSignatureShape
 	}
-	out, rest := make([]byte, 2*size), der[2:]
+	out, rest := append(room[:0], make([]byte, 2*size)...), der[2:]
 	for _, number := range [][]byte{out[:size], out[size:]} {
 		if len(rest) < 2 || rest[0] != 0x02 || rest[1] == 0 || int(rest[1]) > len(rest)-2 || rest[2]&0x80 != 0 {
 			return nil, errSignatureShape // a length of 128 or more is behind the end, as is one that is negative

@@ -43,8 +43,8 @@ type intake struct {
 	taken  int64
 }
 
-func newIntake(b *budget, over *metered) *intake {
-	in := &intake{budget: b, over: over}
+func newIntake(b *budget, over *metered) intake {
+	in := intake{budget: b, over: over}
 	if over == nil || over.receiving.CompareAndSwap(false, true) {
 		in.free = freeBody
 	}
@@ -122,7 +122,7 @@ func receive(limit Size, budget *budget, takes func(*http.Request) bool, refused
 			}
 			in := newIntake(budget, meterOf(r))
 			defer in.end()
-			body := takeIn(w, r, in, limit)
+			body := takeIn(w, r, &in, limit)
 			if errors.Is(body.err, errBudget) {
 				refused()
 				leaveUnread(w, r)
