@@ -20,8 +20,7 @@ func FuzzAccessLine(f *testing.F) {
 	f.Add("/\xff\xfe", "eyJhbGciOiJFUzI1NiJ9.e30.x Mozilla/5.0 (X11; Linux x86_64)", "", 405, int64(-1))
 	f.Add(strings.Repeat("ü", 300), "postgres://user:password@host", "\u202e", 100, int64(1))
 	f.Fuzz(func(t *testing.T, path, agent, remote string, status int, written int64) {
-		r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: path}, RemoteAddr: remote, Proto: "HTTP/1.1", Header: http.Header{"User-Agent": {agent}}}
-		r = r.WithContext(&call{Context: t.Context(), id: [1]string{"JvX0YJ3JmW0l4fP1n9o3Tw"}})
+		r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: path}, RemoteAddr: remote, Proto: "HTTP/1.1", Header: http.Header{"User-Agent": {agent}, "X-Request-Id": {"JvX0YJ3JmW0l4fP1n9o3Tw"}}}
 		rec := &recorder{status: status, written: written}
 		var lines [2]map[string]any
 		for i, write := range []func(*slog.Logger){

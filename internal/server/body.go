@@ -109,6 +109,8 @@ func receive(limit Size, budget *budget, takes func(*http.Request) bool, refused
 				next.ServeHTTP(w, r)
 				return
 			}
+			sent := r.Body
+			defer func() { r.Body = sent }() // net/http looks at it when it answers, and is to find its own
 			if r.Method == http.MethodGet || r.Method == http.MethodHead {
 				leaveUnread(w, r) // nobody sends one, except to smuggle a second request in it (RFC 9110, 9.3.1)
 				refuse(w, http.StatusBadRequest, "invalid_request", "a request with this method has no body")
@@ -170,7 +172,10 @@ func takeIn(w http.ResponseWriter, r *http.Request, in *intake, limit Size) *rec
 		data, body.err = in.read(rest, r.ContentLength, limit)
 		body.data.Reset(data)
 	}
-	if body.err != nil && !errors.Is(body.err, errBudget) {
+	switch {
+	case body.err == nil:
+		_ = r.Body.Close() // net/http need not look for what is left; nothing is
+	case !errors.Is(body.err, errBudget):
 		w.Header().Set("Connection", "close")
 	}
 	return body

@@ -28,7 +28,7 @@ func stripCertificates(from []netip.Prefix) middleware {
 			for _, name := range foreignCertHeaders { // names as net/http keeps them
 				delete(r.Header, name)
 			}
-			if !among(from, callOf(r.Context()).peer) {
+			if !among(from, peerOf(r, meterOf(r))) {
 				delete(r.Header, headerClientCert)
 				delete(r.Header, headerClientCertChain)
 			}
@@ -47,7 +47,7 @@ func among(prefixes []netip.Prefix, address netip.Addr) bool {
 // A header that can be read in two ways is an error and not a choice (CA-31).
 func certificatesFrom(proxies []netip.Prefix) func(*http.Request) ([]*x509.Certificate, error) {
 	return func(r *http.Request) ([]*x509.Certificate, error) {
-		if among(proxies, callOf(r.Context()).peer) {
+		if among(proxies, peerOf(r, meterOf(r))) {
 			return forwardedCertificates(r.Header)
 		}
 		if r.TLS == nil {

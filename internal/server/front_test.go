@@ -88,8 +88,21 @@ func get(t *testing.T, handler http.Handler, change func(*http.Request)) *httpte
 		change(r)
 	}
 	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r)
+	handler.ServeHTTP(w, connected(r))
 	return w
+}
+
+// connected has a request come over a connection, from the address that it names.
+func connected(r *http.Request) *http.Request {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r
+	}
+	m, err := newGate(nil, 1, nobody).admit(distant{from: net.TCPAddrFromAddrPort(address)})
+	if err != nil {
+		panic(err)
+	}
+	return r.WithContext(withMeter(r.Context(), m))
 }
 
 func TestRequestID(t *testing.T) {

@@ -29,6 +29,7 @@ func tokenCalls(t testing.TB, r *running, authorization string) func() {
 	}
 	body := strings.NewReader("")
 	request.RemoteAddr = "192.0.2.7:4711"
+	request = connected(request)
 	closer := io.NopCloser(body)
 	answer := &discarding{header: http.Header{}}
 	const form = "grant_type=client_credentials"
@@ -38,7 +39,7 @@ func tokenCalls(t testing.TB, r *running, authorization string) func() {
 	return func() {
 		clear(answer.header)
 		body.Reset(form)
-		request.Body = closer
+		request.Body, request.RemoteAddr = closer, "192.0.2.7:4711"
 		r.public.http.Handler.ServeHTTP(answer, request)
 		if answer.status != http.StatusOK {
 			t.Fatalf("status %d", answer.status)

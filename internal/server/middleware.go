@@ -1,14 +1,12 @@
 package server
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"path"
 	"runtime"
 	"runtime/debug"
@@ -31,41 +29,22 @@ func chain(handler http.Handler, middlewares ...middleware) http.Handler {
 	return handler
 }
 
-// A call is what the middleware knows about a request. It is the request's context from the outermost middleware in.
-type call struct {
-	context.Context
-	id     [1]string  // as a header has it
-	peer   netip.Addr // the other end of the connection
-	client netip.Addr // whom the request came from
-}
-
-type callKey struct{}
-
-// Value implements context.Context.
-func (c *call) Value(key any) any {
-	if key == (callKey{}) {
-		return c
+// RequestID returns what a request is called in the log, in the journal and in the X-Request-Id of its answer. It is for what is behind
+// identify: anywhere else it would be what the caller likes to be called.
+func RequestID(r *http.Request) string {
+	if id := r.Header[headerRequestID]; len(id) > 0 {
+		return id[0]
 	}
-	return c.Context.Value(key)
+	return ""
 }
-
-func callOf(ctx context.Context) *call {
-	c, _ := ctx.Value(callKey{}).(*call)
-	if c == nil {
-		return &call{}
-	}
-	return c
-}
-
-// RequestID returns what a request is called in the log, in the journal and in the X-Request-Id of its answer.
-func RequestID(r *http.Request) string { return callOf(r.Context()).id[0] }
 
 const headerRequestID = "X-Request-Id"
 
 // identify gives each request an ID of our own making, 128 random bits: one that the caller chose could repeat another's,
 // or carry a line break into the log. Whatever the caller sent under the name is replaced. RemoteAddr becomes the address of
-// the client that the request came from, for everything behind. Where a proxy does not say who that is, a warning is logged
-// once: all its callers then share one address, and one of them who guesses secrets makes the throttle slow down all.
+// the client that the request came from, for everything behind. Both stand in the request itself: a context for them would be a copy
+// of the request. Where a proxy does not say who the client is, a warning is logged once: all its callers then share one address, and
+// one of them who guesses secrets makes the throttle slow down all.
 func identify(p proxies, logger *slog.Logger) middleware {
 	var unnamed sync.Once
 	return func(next http.Handler) http.Handler {
@@ -74,19 +53,17 @@ func identify(p proxies, logger *slog.Logger) middleware {
 			rand.Read(random[:]) // never fails (crypto/rand)
 			var text [22]byte
 			base64.RawURLEncoding.Encode(text[:], random[:])
-			over := meterOf(r)
-			c := &call{Context: r.Context(), id: [1]string{string(text[:])}, peer: peerOf(r, over)}
-			c.client = p.clientOf(c.peer, r)
-			if p.trusts(c.client) {
+			id, over := []string{string(text[:])}, meterOf(r)
+			peer := peerOf(r, over)
+			client := p.clientOf(peer, r)
+			if p.trusts(client) {
 				unnamed.Do(func() {
-					logger.Warn("a trusted proxy names no caller in X-Forwarded-For: all its callers count as one", "proxy", c.peer.String(), "request_id", c.id[0])
+					logger.Warn("a trusted proxy names no caller in X-Forwarded-For: all its callers count as one", "proxy", peer.String(), "request_id", id[0])
 				})
 			}
-			r = r.WithContext(c)
-			r.Header[headerRequestID] = c.id[:]
-			w.Header()[headerRequestID] = c.id[:]
-			if c.client.IsValid() {
-				r.RemoteAddr = over.text(c.client)
+			r.Header[headerRequestID], w.Header()[headerRequestID] = id, id
+			if client.IsValid() {
+				r.RemoteAddr = over.text(client)
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -201,7 +178,7 @@ func panicText(reason any) string {
 func admit(p proxies) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !p.admits(callOf(r.Context()).peer, r) {
+			if !p.admits(peerOf(r, meterOf(r)), r) {
 				w.Header().Set("Connection", "close")
 				refuse(w, http.StatusForbidden, "invalid_request", "this server speaks plain HTTP to its proxy only: use https")
 				return

@@ -45,7 +45,8 @@ func (p proxies) admits(peer netip.Addr, r *http.Request) bool {
 	return true
 }
 
-// peerOf returns the other end of the connection that a request came over; over is nil in tests without one.
+// peerOf returns the other end of the connection that a request came over. over is nil in tests without one: what the request says
+// counts then, until identify has made it the client's address, which is nobody's here.
 func peerOf(r *http.Request, over *metered) netip.Addr {
 	if over != nil {
 		return over.address
