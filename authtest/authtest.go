@@ -204,7 +204,7 @@ func (s *Server) Token(resource string, scopes ...string) string {
 // TokenOf returns an access token as a client gets it from the token endpoint, with its default scopes.
 func (s *Server) TokenOf(client Client) string {
 	s.t.Helper()
-	return s.ask(s.authority, client, authority.Form{"grant_type": {oauth.ClientCredentials}})
+	return s.ask(s.authority, client, authority.Form{{Name: "grant_type", Value: oauth.ClientCredentials}})
 }
 
 // IssuedAt is Token, issued by a server whose clock is off by skew.
@@ -252,7 +252,7 @@ func (s *Server) Revoke(resource, token string) {
 	s.t.Helper()
 	client := s.clientOf(resource)
 	s.must(s.authority.Revoke(context.Background(), &authority.Request{
-		Form: authority.Form{"token": {token}}, Authorization: []string{basicHeader(client)},
+		Form: authority.Form{{Name: "token", Value: token}}, Authorization: []string{basicHeader(client)},
 	}))
 }
 
@@ -311,7 +311,7 @@ func (s *Server) formFor(resource string, scopes []string) authority.Form {
 		scopes = s.scopesOf(resource)
 	}
 	return authority.Form{
-		"grant_type": {oauth.ClientCredentials}, "resource": {resource}, "scope": {strings.Join(scopes, " ")},
+		{Name: "grant_type", Value: oauth.ClientCredentials}, {Name: "resource", Value: resource}, {Name: "scope", Value: strings.Join(scopes, " ")},
 	}
 }
 

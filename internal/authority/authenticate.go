@@ -31,6 +31,9 @@ var clientAuths = map[string]clientAuth{
 	oauth.SelfSignedTLSClientAuth: selfSignedTLSClientAuth,
 }
 
+// clientAuthNames are their names, in one order.
+var clientAuthNames = names(clientAuths)
+
 // errInvalidClient is the one answer to every client that does not authenticate, whatever is wrong: who is registered,
 // suspended or expired is nobody's business (STANDARDS, section 5).
 var errInvalidClient = oauth.Errorf(oauth.InvalidClient, "client authentication failed")

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -148,18 +149,16 @@ func TestExplain(t *testing.T) {
 		{"an expired one", Request{Authorization: basic("expired", "right")}, "secret_expired", "expired", `secrets: .*\(expired .*\)`, "another|other secrets", "writ client secret rotate expired"},
 		{"a suspended client", Request{Authorization: basic("suspended", "right")}, "client_disabled", "suspended", "suspended: yes", "resumed", "writ client resume suspended"},
 		{"another method", Request{Authorization: basic("post", "right")}, "wrong_method", "post", "method: client_secret_post", "in the body instead", "writ client update post --auth-method client_secret_basic"},
-		{"a scope", Request{Authorization: basic("known", "right"), Form: Form{"scope": {"read drop"}}}, "invalid_scope", "known", "https://api: may have read.*", "has no scope drop; the client may have read", "writ resource show https://api"},
-		{"a resource", Request{Authorization: basic("known", "right"), Form: Form{"resource": {"https://api/"}}}, "invalid_target", "known", "https://api: may have read.*", "resource=https://api, letter by letter", "writ client show known"},
-		{"another resource", Request{Authorization: basic("known", "right"), Form: Form{"resource": {"https://other"}}}, "invalid_target", "known", "https://api: .*", "it may ask for https://api", "writ client show known"},
+		{"a scope", Request{Authorization: basic("known", "right"), Form: formOf(url.Values{"scope": {"read drop"}})}, "invalid_scope", "known", "https://api: may have read.*", "has no scope drop; the client may have read", "writ resource show https://api"},
+		{"a resource", Request{Authorization: basic("known", "right"), Form: formOf(url.Values{"resource": {"https://api/"}})}, "invalid_target", "known", "https://api: may have read.*", "resource=https://api, letter by letter", "writ client show known"},
+		{"another resource", Request{Authorization: basic("known", "right"), Form: formOf(url.Values{"resource": {"https://other"}})}, "invalid_target", "known", "https://api: .*", "it may ask for https://api", "writ client show known"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			a := explaining(t)
 			request := test.request
-			if request.Form == nil {
-				request.Form = Form{}
-			}
-			request.Form["grant_type"], request.ID, request.Remote = []string{oauth.ClientCredentials}, "request", "192.0.2.7"
+			request.Form.set("grant_type", oauth.ClientCredentials)
+			request.ID, request.Remote = "request", "192.0.2.7"
 			_, err := a.Token(t.Context(), &request)
 			e := explained(t, a, err)
 			if e.Reason != test.reason || e.Client != test.client || e.Rule == "" || e.Endpoint != "token" || e.Remote != "192.0.2.7" || e.RequestID != "request" {

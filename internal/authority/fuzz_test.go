@@ -60,7 +60,7 @@ func FuzzDecode(f *testing.F) {
 	issued := map[string]bool{}
 	for _, resource := range []string{"https://a.test", opaque.URI} {
 		r := as("known", "right", oauth.ClientSecretBasic)
-		r.Form["resource"] = []string{resource}
+		r.Form.set("resource", resource)
 		answer, err := a.Token(f.Context(), r)
 		must(f, err)
 		token := answer.AccessToken
@@ -108,7 +108,7 @@ func FuzzAssertion(f *testing.F) {
 			candidates = append(candidates, good[:i]+string([]byte{with})+good[i+1:], good[:i]+string([]byte{with})+good[i:], good[:i]+good[i+1:])
 		}
 		for _, candidate := range candidates {
-			r := &Request{Form: Form{"client_assertion": {candidate}, "client_assertion_type": {oauth.AssertionTypeJWT}}}
+			r := &Request{Form: formOf(url.Values{"client_assertion": {candidate}, "client_assertion_type": {oauth.AssertionTypeJWT}})}
 			presented, err := r.presented()
 			if err != nil {
 				t.Fatalf("%q: %v", candidate, err)

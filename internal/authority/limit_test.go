@@ -88,7 +88,8 @@ func TestNetworks(t *testing.T) {
 		} {
 			for remote, good := range map[string]bool{"10.0.0.1:1": true, "192.0.2.1:1": false} {
 				r := withBasic("home", "right")
-				r.Remote, r.Form["token"] = remote, []string{"writ_at_x"}
+				r.Remote = remote
+				r.Form.set("token", "writ_at_x")
 				if err := ask(r); good != (err == nil) || !good && (!errors.Is(err, oauth.InvalidClient) || reasonOf(err) != string(reasonNetwork)) {
 					t.Errorf("%s from %s: got %v", name, remote, err)
 				}
@@ -331,7 +332,8 @@ func TestExplainLimit(t *testing.T) {
 		{"beyond the credential", "10.1.0.1:1", "write", "invalid_scope", []string{"RIGHT", "for: read"}},
 	} {
 		r := withBasic("limited", "right")
-		r.Remote, r.Form["scope"] = test.remote, []string{test.scope}
+		r.Remote = test.remote
+		r.Form.set("scope", test.scope)
 		_, err := a.Token(t.Context(), r)
 		e := explained(t, a, err)
 		for _, part := range test.remedy {

@@ -3,6 +3,7 @@ package authority
 import (
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -41,20 +42,20 @@ func TestFacts(t *testing.T) {
 		{"nothing", Request{}, []string{"method: none"}},
 		{
 			"a secret",
-			Request{Authorization: []string{basic("billing:hunter22")}, Form: Form{"scope": {"read"}, "resource": {"https://a", "https://b"}}},
+			Request{Authorization: []string{basic("billing:hunter22")}, Form: formOf(url.Values{"scope": {"read"}, "resource": {"https://a", "https://b"}})},
 			[]string{"scope: read", "resource: https://a https://b", "method: client_secret_basic"},
 		},
 		{
 			"its secret in another field",
-			Request{Authorization: []string{basic("billing:hunter22")}, Form: Form{"scope": {"read hunter22"}}},
+			Request{Authorization: []string{basic("billing:hunter22")}, Form: formOf(url.Values{"scope": {"read hunter22"}})},
 			[]string{"scope: " + withheld, "method: client_secret_basic"},
 		},
 		{
 			"a secret of ours, and a token",
-			Request{Form: Form{"scope": {"writ_cs_abc"}, "resource": {jwt}, "client_secret": {"hunter22"}}},
+			Request{Form: formOf(url.Values{"scope": {"writ_cs_abc"}, "resource": {jwt}, "client_secret": {"hunter22"}})},
 			[]string{"scope: " + withheld, "resource: " + withheld, "method: client_secret_post"},
 		},
-		{"an assertion that no parser takes", Request{Form: Form{"client_assertion": {jwt}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}}}, []string{
+		{"an assertion that no parser takes", Request{Form: formOf(url.Values{"client_assertion": {jwt}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}})}, []string{
 			"method: private_key_jwt", "assertion type: JWT", "assertion algorithm: none", "assertion key: k1", "assertion issuer: a",
 			"assertion subject: b", "assertion audience: [x y]", "assertion expires: 2023-11-14T22:13:20Z",
 		}},
@@ -63,7 +64,7 @@ func TestFacts(t *testing.T) {
 			Request{DPoP: []string{part(`{"typ":"dpop+jwt","alg":"ES256","jwk":{"d":"hunter22"}}`) + "." + part(`{"htm":"GET","htu":"https://a/token","iat":1700000000}`)}},
 			[]string{"method: none", "proof type: dpop+jwt", "proof algorithm: ES256", "proof method: GET", "proof URL: https://a/token", "proof made: 2023-11-14T22:13:20Z"},
 		},
-		{"what is too long", Request{Form: Form{"scope": {strings.Repeat("a", 5000)}}}, []string{"scope: " + strings.Repeat("a", maxFact) + "...", "method: none"}},
+		{"what is too long", Request{Form: formOf(url.Values{"scope": {strings.Repeat("a", 5000)}})}, []string{"scope: " + strings.Repeat("a", maxFact) + "...", "method: none"}},
 	} {
 		t.Run("OP-14 "+test.name, func(t *testing.T) {
 			t.Parallel()

@@ -31,13 +31,19 @@ type Request struct {
 	Outcome Outcome // what came of it: filled in by the Authority
 }
 
-// A Form holds the parameters of a request body. Only "resource" may have several values.
-type Form map[string][]string
+// A Form holds the parameters of a request body. Only "resource" may stand in it several times. It is a list and no map because it is
+// short, and made for each request.
+type Form []Parameter
+
+// A Parameter is a name and a value of it.
+type Parameter struct{ Name, Value string }
 
 // Get returns a parameter. One without a value counts as omitted (RFC 6749, 3.2).
 func (f Form) Get(name string) string {
-	if values := f[name]; len(values) > 0 {
-		return values[0]
+	for _, parameter := range f {
+		if parameter.Name == name {
+			return parameter.Value
+		}
 	}
 	return ""
 }
@@ -45,9 +51,9 @@ func (f Form) Get(name string) string {
 // All returns the values of a parameter, the empty ones left out.
 func (f Form) All(name string) []string {
 	var values []string
-	for _, value := range f[name] {
-		if value != "" {
-			values = append(values, value)
+	for _, parameter := range f {
+		if parameter.Name == name && parameter.Value != "" {
+			values = append(values, parameter.Value)
 		}
 	}
 	return values
@@ -56,15 +62,10 @@ func (f Form) All(name string) []string {
 // only returns the parameters that are named: what a grant does not declare, it does not see.
 func (f Form) only(names []string) Form {
 	var kept Form
-	for _, name := range names {
-		values, sent := f[name]
-		if !sent {
-			continue
+	for _, parameter := range f {
+		if slices.Contains(names, parameter.Name) {
+			kept = append(kept, parameter)
 		}
-		if kept == nil {
-			kept = Form{}
-		}
-		kept[name] = values
 	}
 	return kept
 }
@@ -112,11 +113,11 @@ func (r *Request) presented() (credentials, error) {
 	}
 	found := credentials{clientID: identifier(r.Form.Get("client_id")), flaw: reasonNoCredentials}
 	mechanisms := r.foreign()
-	for name, method := range clientAuths {
+	for _, name := range clientAuthNames {
 		if slices.Contains(found.serves, name) {
 			continue // the same credentials, as another method sees them
 		}
-		if presented, some := method.present(r); some {
+		if presented, some := clientAuths[name].present(r); some {
 			found, mechanisms = presented, mechanisms+1
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -145,9 +146,9 @@ func (c *cluster) ask(n int, client string, form ...string) string {
 
 func (c *cluster) try(n int, client string, form ...string) (*oauth.TokenResponse, error) {
 	request := as(client, "right", oauth.ClientSecretBasic)
-	request.Form["resource"] = []string{apiA}
+	request.Form.set("resource", apiA)
 	for i := 0; i < len(form); i += 2 {
-		request.Form[form[i]] = []string{form[i+1]}
+		request.Form.set(form[i], form[i+1])
 	}
 	return c.nodes[n].Token(context.Background(), request)
 }
@@ -173,7 +174,7 @@ func (c *cluster) change(change func(*store.Client)) {
 func (c *cluster) revoke(n int, token string) {
 	c.t.Helper()
 	request := as("again", "right", oauth.ClientSecretBasic)
-	request.Form["token"] = []string{token}
+	request.Form.set("token", token)
 	c.must(c.nodes[n].Revoke(context.Background(), request))
 }
 
@@ -509,7 +510,7 @@ func TestTokenAllocates(t *testing.T) {
 	defer c.close()
 	for client, most := range map[string]float64{"fresh": 90, "again": 32} {
 		request := &Request{
-			Form:          Form{"grant_type": {oauth.ClientCredentials}, "resource": {apiA}},
+			Form:          formOf(url.Values{"grant_type": {oauth.ClientCredentials}, "resource": {apiA}}),
 			Authorization: []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(client+":right"))},
 		}
 		got := testing.AllocsPerRun(200, func() {
@@ -529,7 +530,7 @@ func BenchmarkTokenAgain(b *testing.B) {
 	for _, client := range []string{"fresh", "again"} {
 		b.Run(client, func(b *testing.B) {
 			request := &Request{
-				Form:          Form{"grant_type": {oauth.ClientCredentials}, "resource": {apiA}},
+				Form:          formOf(url.Values{"grant_type": {oauth.ClientCredentials}, "resource": {apiA}}),
 				Authorization: []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(client+":right"))},
 			}
 			b.ReportAllocs()

@@ -109,15 +109,16 @@ func TestCA26SameWork(t *testing.T) {
 }
 
 func as(id, secret, mechanism string) *Request {
-	r := &Request{Form: Form{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}}, Remote: "192.0.2.1:1"}
+	r := &Request{Form: formOf(url.Values{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}}), Remote: "192.0.2.1:1"}
 	switch mechanism {
 	case oauth.ClientSecretBasic:
 		credentials := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
 		r.Authorization = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))}
 	case oauth.ClientSecretPost:
-		r.Form["client_id"], r.Form["client_secret"] = []string{id}, []string{secret}
+		r.Form.set("client_id", id)
+		r.Form.set("client_secret", secret)
 	default:
-		r.Form["client_id"] = []string{id}
+		r.Form.set("client_id", id)
 	}
 	return r
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -72,10 +73,10 @@ func asserting(t testing.TB, client, key, keyID string) *Request {
 	must(t, err)
 	compact, err := signed.CompactSerialize()
 	must(t, err)
-	return &Request{Remote: "192.0.2.1:1", Form: Form{
+	return &Request{Remote: "192.0.2.1:1", Form: formOf(url.Values{
 		"grant_type": {oauth.ClientCredentials}, "scope": {"read"},
 		"client_assertion_type": {oauth.AssertionTypeJWT}, "client_assertion": {compact},
-	}}
+	})}
 }
 
 // counted has the verifications of signatures written down, by the kind and size of the key.
@@ -188,7 +189,7 @@ func TestCA26RSASizes(t *testing.T) {
 			for _, client := range []string{"one", "stranger"} {
 				r := asserting(t, client, "PS256 x", "PS256 a")
 				compact := r.Form.Get("client_assertion")
-				r.Form["client_assertion"] = []string{compact[:strings.LastIndexByte(compact, '.')+1] + base64.RawURLEncoding.EncodeToString(digits)}
+				r.Form.set("client_assertion", compact[:strings.LastIndexByte(compact, '.')+1]+base64.RawURLEncoding.EncodeToString(digits))
 				verified = nil
 				if _, err := a.Token(t.Context(), r); !errors.Is(err, oauth.InvalidClient) {
 					t.Fatalf("got %v", err)
@@ -249,9 +250,9 @@ func TestCA26SameWorkForCertificates(t *testing.T) {
 
 // showing is a token request over a connection with a certificate.
 func showing(client string, chain ...*x509.Certificate) *Request {
-	return &Request{Remote: "192.0.2.1:1", Certificates: chain, Form: Form{
+	return &Request{Remote: "192.0.2.1:1", Certificates: chain, Form: formOf(url.Values{
 		"grant_type": {oauth.ClientCredentials}, "scope": {"read"}, "client_id": {client},
-	}}
+	})}
 }
 
 // authorityOf returns a certificate authority of these tests.

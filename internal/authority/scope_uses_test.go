@@ -53,7 +53,8 @@ func TestUsedScopes(t *testing.T) {
 	ask := func(scope string, resources ...string) {
 		t.Helper()
 		r := as("two", "right", oauth.ClientSecretBasic)
-		r.Form["scope"], r.Form["resource"] = []string{scope}, resources
+		r.Form.set("scope", scope)
+		r.Form.set("resource", resources...)
 		_, err := a.Token(t.Context(), r)
 		must(t, err)
 	}
@@ -108,7 +109,7 @@ func TestUsedScopesOfTheRefused(t *testing.T) {
 		}
 	}
 	beyond := as("known", "right", oauth.ClientSecretBasic)
-	beyond.Form["scope"] = []string{"read admin"}
+	beyond.Form.set("scope", "read admin")
 	if _, err := a.Token(t.Context(), beyond); err == nil {
 		t.Fatal("it was not refused")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ func tracing(t *testing.T, clients ...store.Client) (*Authority, *trace) {
 
 func withBasic(id, secret string) *Request {
 	return &Request{
-		Remote: "192.0.2.1:1", Form: Form{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}},
+		Remote: "192.0.2.1:1", Form: formOf(url.Values{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}}),
 		Authorization: []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -95,14 +96,14 @@ func TestStaticClaims(t *testing.T) {
 		issued := map[string]map[string]json.RawMessage{}
 		for _, client := range []string{"plain", "saying"} {
 			r := withBasic(client, "right")
-			r.Form["resource"] = []string{uri}
+			r.Form.set("resource", uri)
 			answer, err := a.Token(t.Context(), r)
 			must(t, err)
 			if payload, isJWT := payloadOf(answer.AccessToken); isJWT {
 				issued[client] = payload
 			}
 			ask := withBasic(client, "right")
-			ask.Form = Form{"token": {answer.AccessToken}}
+			ask.Form = formOf(url.Values{"token": {answer.AccessToken}})
 			told, err := a.Introspect(t.Context(), ask)
 			must(t, err)
 			text, err := json.Marshal(told)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestNoTokenThatCannotBeRevoked(t *testing.T) {
 		ID: "many", Name: "many", AuthMethod: oauth.ClientSecretBasic, GrantTypes: []string{oauth.ClientCredentials},
 		Secrets: []store.Secret{{ID: "1", Hash: store.HashSecret("secret")}}, MultipleAudiences: true,
 	}
-	form := Form{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}}
+	var resources []string
 	for i := range 32 {
 		uri := fmt.Sprintf("https://%d.test/%s", i, strings.Repeat("x", 400))
 		resource := store.Resource{URI: uri, Format: store.FormatJWT, Algorithm: "ES256", MultipleAudiences: true, Scopes: scopes("read")}
@@ -31,7 +32,7 @@ func TestNoTokenThatCannotBeRevoked(t *testing.T) {
 			t.Fatal(err)
 		}
 		record.Grants = append(record.Grants, to(uri, "read"))
-		form["resource"] = append(form["resource"], uri)
+		resources = append(resources, uri)
 	}
 	if err := s.Clients().Insert(t.Context(), record); err != nil {
 		t.Fatal(err)
@@ -46,11 +47,12 @@ func TestNoTokenThatCannotBeRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	form := formOf(url.Values{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}, "resource": resources})
 	request := &Request{Form: form, Authorization: []string{"Basic " + base64.StdEncoding.EncodeToString([]byte("many:secret"))}}
 	if _, err := a.Token(t.Context(), request); !errors.Is(err, oauth.InvalidScope) {
 		t.Errorf("got %v, want %v", err, oauth.InvalidScope)
 	}
-	form["resource"] = form["resource"][:8]
+	request.Form.set("resource", resources[:8]...)
 	if _, err := a.Token(t.Context(), request); err != nil {
 		t.Errorf("with fewer: %v", err)
 	}

@@ -14,7 +14,7 @@ import (
 func (c *cluster) active(n int, token string) bool {
 	c.t.Helper()
 	request := as("again", "right", oauth.ClientSecretBasic)
-	request.Form["token"] = []string{token}
+	request.Form.set("token", token)
 	answer, err := c.nodes[n].Introspect(context.Background(), request)
 	c.must(err)
 	return answer.Active
@@ -45,7 +45,7 @@ func TestVerifiedTokensDie(t *testing.T) {
 			}
 			end(c, token)
 			request := as("other", "right", oauth.ClientSecretBasic) // the token's own may be suspended
-			request.Form["token"] = []string{token}
+			request.Form.set("token", token)
 			c.must(c.store.Update(t.Context(), func(tx store.Store) error {
 				caller, err := tx.Clients().Get(t.Context(), "other")
 				caller.ResourceServerFor = []string{apiA}

@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"sync"
 	"testing"
 
@@ -19,13 +20,13 @@ func TestConcurrently(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	ask := func(client string) error {
-		request := &authority.Request{Form: authority.Form{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}}, Remote: "192.0.2.1:1"}
+		request := &authority.Request{Form: formOf(url.Values{"grant_type": {oauth.ClientCredentials}, "scope": {"read"}}), Remote: "192.0.2.1:1"}
 		present(request, client)
 		answer, err := s.authority.Token(context.Background(), request)
 		if err != nil {
 			return err
 		}
-		request.Form = authority.Form{"token": {answer.AccessToken}}
+		request.Form = formOf(url.Values{"token": {answer.AccessToken}})
 		if err := s.authority.Revoke(context.Background(), request); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -211,7 +212,7 @@ func clients() []store.Client {
 // token returns a token that the server has issued by its own rules.
 func (s *server) token(t *testing.T, client, resource, scope string) string {
 	t.Helper()
-	form := authority.Form{"grant_type": {oauth.ClientCredentials}, "resource": {resource}, "scope": {scope}}
+	form := formOf(url.Values{"grant_type": {oauth.ClientCredentials}, "resource": {resource}, "scope": {scope}})
 	request := &authority.Request{Form: form, Remote: "192.0.2.1:1"}
 	present(request, client)
 	answer, err := s.authority.Token(t.Context(), request)
@@ -219,10 +220,20 @@ func (s *server) token(t *testing.T, client, resource, scope string) string {
 	return answer.AccessToken
 }
 
+// formOf makes a form of parameters that are named.
+func formOf(values url.Values) (form authority.Form) {
+	for name, all := range values {
+		for _, value := range all {
+			form = append(form, authority.Parameter{Name: name, Value: value})
+		}
+	}
+	return form
+}
+
 // present puts a client's credentials into a request, in the way that the client is registered for.
 func present(request *authority.Request, client string) {
 	if client == "c-post" {
-		request.Form["client_id"], request.Form["client_secret"] = []string{client}, []string{secretOf(client)}
+		request.Form = append(request.Form, authority.Parameter{Name: "client_id", Value: client}, authority.Parameter{Name: "client_secret", Value: secretOf(client)})
 		return
 	}
 	request.Authorization = []string{basic(client, secretOf(client))}

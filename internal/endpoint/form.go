@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -93,21 +94,44 @@ func decodeForm(body string) (authority.Form, error) {
 	if strings.Count(body, "&") >= maxFormParameters {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "more than 64 parameters")
 	}
-	values, err := url.ParseQuery(body)
+	form, err := parameters(body)
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the body is not a well-formed form").Because(err)
 	}
-	for name, all := range values {
-		if len(all) > 1 && name != "resource" {
-			return nil, oauth.Errorf(oauth.InvalidRequest, "parameter "+oauth.SafeText(name)+" is repeated")
+	for i, parameter := range form {
+		if parameter.Name != "resource" && slices.ContainsFunc(form[:i], func(before authority.Parameter) bool { return before.Name == parameter.Name }) {
+			return nil, oauth.Errorf(oauth.InvalidRequest, "parameter "+oauth.SafeText(parameter.Name)+" is repeated")
 		}
-		for _, value := range all {
-			if !utf8.ValidString(value) || !utf8.ValidString(name) {
-				return nil, oauth.Errorf(oauth.InvalidRequest, "the body is not UTF-8")
-			}
+		if !utf8.ValidString(parameter.Name) || !utf8.ValidString(parameter.Value) {
+			return nil, oauth.Errorf(oauth.InvalidRequest, "the body is not UTF-8")
 		}
 	}
-	return authority.Form(values), nil
+	return form, nil
+}
+
+var errSemicolon = errors.New("a semicolon separates nothing in a form")
+
+// parameters splits a form as url.ParseQuery does, in the order in which its parameters stand.
+func parameters(body string) (authority.Form, error) {
+	form := make(authority.Form, 0, strings.Count(body, "&")+1)
+	for piece := range strings.SplitSeq(body, "&") {
+		if piece == "" {
+			continue
+		}
+		if strings.Contains(piece, ";") {
+			return nil, errSemicolon
+		}
+		name, value, _ := strings.Cut(piece, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, err
+		}
+		if value, err = url.QueryUnescape(value); err != nil {
+			return nil, err
+		}
+		form = append(form, authority.Parameter{Name: name, Value: value})
+	}
+	return form, nil
 }
 
 // checkQuery refuses credentials in the URL, even beside right ones in the body: they are in the logs of every proxy on

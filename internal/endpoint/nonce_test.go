@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"bytes"
 	"errors"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -148,7 +149,7 @@ func flood(t *testing.T, proof string, servers ...*server) {
 		group.Go(func() {
 			<-start
 			request := &authority.Request{
-				Form: authority.Form{"grant_type": {"client_credentials"}, "scope": {"read"}, "resource": {resourceA}},
+				Form: formOf(url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}, "resource": {resourceA}}),
 				DPoP: []string{proof}, URL: tokenURL, Remote: "192.0.2.1:1",
 			}
 			present(request, proving)

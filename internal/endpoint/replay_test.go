@@ -148,7 +148,7 @@ func race(t *testing.T, nodes []*server, compact string) map[string]int {
 	for i := range copies {
 		node := nodes[i%len(nodes)]
 		group.Go(func() {
-			request := &authority.Request{Remote: "192.0.2.1:1", Form: authority.Form(authenticated(ask(), compact))}
+			request := &authority.Request{Remote: "192.0.2.1:1", Form: formOf(authenticated(ask(), compact))}
 			<-begin
 			answer, err := node.authority.Token(t.Context(), request)
 			var refusal *oauth.Error

@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -208,9 +209,9 @@ func TestASecretInTheWrongFieldIsNotInTheJournal(t *testing.T) {
 	const secret = "writ_cs_canary-0123456789012345678901234567890123456789"
 	s := newServer(t)
 	for _, id := range []string{secret, "c-basic:" + secret, " " + secret, "writ_at_" + secret[8:]} {
-		form := authority.Form{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
+		form := formOf(url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 		for _, request := range []*authority.Request{{Form: form}, {
-			Form: authority.Form{"grant_type": {"client_credentials"}}, Authorization: []string{basic(id, "")},
+			Form: formOf(url.Values{"grant_type": {"client_credentials"}}), Authorization: []string{basic(id, "")},
 		}} {
 			if _, err := s.authority.Token(t.Context(), request); !errors.Is(err, oauth.InvalidClient) {
 				t.Errorf("%q: got %v, want invalid_client", id, err)
