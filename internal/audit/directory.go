@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // A file is what the directory writes to; a seam for disks that fail.
@@ -20,13 +18,14 @@ type file interface {
 	Close() error
 }
 
-// A directory keeps lines in numbered files.
+// A directory keeps lines in numbered files, and the last of them in a ring, too, where they are durable first.
 type directory struct {
 	path   string
 	limit  int64 // bytes of a file
 	create func(name string) (file, error)
 	lock   *os.File
 	syncer *syncer // nil: a thread waits for each fsync
+	ring   *ring   // nil: each group of lines is made durable in its file
 
 	number   int   // of the file in use
 	file     file  // nil when the next commit must begin one
@@ -34,6 +33,9 @@ type directory struct {
 	lines    int   // that are durable, in the file
 	end      place // of the last durable line
 	poisoned bool  // the file may hold more than size, or less than was said
+
+	unsettled []byte    // the last lines of size, which are durable in the ring
+	settling  *settling // the fsync of the file that was begun; nil when none was
 }
 
 // found is what a directory held when it was opened.
@@ -41,6 +43,7 @@ type found struct {
 	last     link   // of the last line
 	lastLine []byte // itself
 	notes    []Event
+	sequence uint64 // of the ring's last group
 }
 
 const extension = ".jsonl"
@@ -62,6 +65,9 @@ func openDirectory(path string, limit int64) (*directory, found, error) {
 	state, err := d.resume()
 	if err != nil {
 		return nil, found{}, errors.Join(err, d.close())
+	}
+	if d.syncer != nil {
+		d.ring = openRing(path, state.sequence)
 	}
 	return d, state, nil
 }
@@ -106,8 +112,11 @@ func (d *directory) openFile(name string, flags int) (file, error) {
 func (d *directory) resume() (found, error) {
 	var state found
 	numbers, err := journalFiles(d.path)
-	if err != nil || len(numbers) == 0 {
+	if err != nil {
 		return state, err
+	}
+	if len(numbers) == 0 {
+		return state, removeRing(d.path)
 	}
 	d.number = numbers[len(numbers)-1]
 	for _, number := range slices.Backward(numbers) {
@@ -127,8 +136,33 @@ func (d *directory) resume() (found, error) {
 			break
 		}
 	}
+	if err := d.restore(&state); err != nil {
+		return state, err
+	}
 	d.file, err = d.openFile(d.name(d.number), 0)
 	return state, err
+}
+
+// restore writes to the last file what it has lost in a power failure, and makes durable all of what it has: the ring is used anew.
+func (d *directory) restore(state *found) error {
+	lines, sequence, err := lost(d.path, d.number, state.last)
+	if err != nil || sequence == 0 {
+		return err
+	}
+	state.sequence = sequence
+	if err := rewrite(d.name(d.number), d.size, lines); err != nil || len(lines) == 0 {
+		return err
+	}
+	count := bytes.Count(lines, []byte{'\n'})
+	d.size += int64(len(lines))
+	d.lines += count
+	d.end = place{d.number, d.lines}
+	lines = lines[:len(lines)-1]
+	state.lastLine = bytes.Clone(lines[bytes.LastIndexByte(lines, '\n')+1:])
+	state.last = sha256.Sum256(state.lastLine)
+	text := fmt.Sprintf("%d lines that %s had lost were taken from the ring", count, filepath.Base(d.name(d.number)))
+	state.notes = append(state.notes, Event{Kind: KindRepaired, Reason: text})
+	return nil
 }
 
 // setAside moves what follows the last whole line into a file of its own and returns events that say what was found.
@@ -146,7 +180,7 @@ func (d *directory) setAside(seen scanned) ([]Event, error) {
 	if err := copyFrom(d.name(d.number), seen.size, name); err != nil {
 		return nil, err
 	}
-	if err := cut(d.name(d.number), seen.size); err != nil {
+	if err := rewrite(d.name(d.number), seen.size, nil); err != nil {
 		return nil, err
 	}
 	text := fmt.Sprintf("%d bytes behind the last line were moved to %s", seen.rest, filepath.Base(name))
@@ -171,17 +205,27 @@ func copyFrom(name string, offset int64, to string) error {
 	return errors.Join(err, made.Close())
 }
 
-// cut shortens a file to size and makes that durable.
-func cut(name string, size int64) error {
+// rewrite makes a file durable that has, behind what it has up to size, lines and nothing else.
+func rewrite(name string, size int64, lines []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Truncate(size), f.Sync(), f.Close())
+	err = f.Truncate(size)
+	if err == nil && len(lines) > 0 {
+		_, err = f.WriteAt(lines, size)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func (d *directory) commit(lines []byte) error {
+	if err := d.look(); err != nil {
+		return d.poison(err)
+	}
 	if d.file != nil && d.size > 0 && d.size+int64(len(lines)) > d.limit {
+		if err := d.settle(); err != nil {
+			return d.poison(err)
+		}
 		_ = d.file.Close() // all of it is durable
 		d.file = nil
 	}
@@ -193,7 +237,7 @@ func (d *directory) commit(lines []byte) error {
 	if _, err := d.file.Write(lines); err != nil {
 		return d.poison(err)
 	}
-	if err := d.file.Sync(); err != nil {
+	if err := d.keep(lines); err != nil {
 		return d.poison(err)
 	}
 	d.size += int64(len(lines))
@@ -207,6 +251,7 @@ func (d *directory) last() place { return d.end }
 // poison gives a file up after a failed write or fsync. A second fsync may succeed without having written anything: the
 // kernel drops the dirty pages with the first error. So nothing is tried again on the file.
 func (d *directory) poison(err error) error {
+	_ = d.await()      // whatever came of it, all of unsettled is written again
 	_ = d.file.Close() // it failed already
 	d.file, d.poisoned = nil, true
 	return err
@@ -235,7 +280,11 @@ func (d *directory) begin() error {
 
 func (d *directory) repair() error {
 	if d.size > 0 {
-		return cut(d.name(d.number), d.size)
+		if err := rewrite(d.name(d.number), d.size-int64(len(d.unsettled)), d.unsettled); err != nil {
+			return err
+		}
+		d.forget()
+		return nil
 	}
 	// Nothing in it was ever acknowledged. Its number is used again.
 	if err := os.Remove(d.name(d.number)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -252,96 +301,13 @@ func (d *directory) blocks() bool { return d.syncer == nil }
 func (d *directory) close() error {
 	var err error
 	if d.file != nil {
-		err = d.file.Close()
-	}
-	return errors.Join(err, d.syncer.close(), d.lock.Close())
-}
-
-// scanned is what a look over a file found.
-type scanned struct {
-	last  link
-	size  int64 // up to the end of the last good line
-	lines int   // up to there
-	// lastLine is the last good line, without its end.
-	lastLine []byte
-	rest     int64 // how many bytes are behind it
-	broken   int   // line number of the first that does not continue the one before; 0 when all do
-}
-
-// scan looks over a file, a line at a time: a full one must not make the memory of a start larger than that of the service. A
-// line's link proves the line before it bit by bit, so only lines that nothing proves are decoded: the last one, and those on
-// both sides of a break.
-func scan(name string) (scanned, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return scanned{}, err
-	}
-	defer func() { _ = file.Close() }() // only read
-	info, err := file.Stat()
-	if err != nil {
-		return scanned{}, err
-	}
-	lines := bufio.NewReaderSize(file, 64<<10)
-	var seen, back scanned
-	number := 0
-	for {
-		whole, err := readLine(lines)
-		if errors.Is(err, io.EOF) || errors.Is(err, bufio.ErrBufferFull) {
-			break // what is left has no end, or is no line of ours
-		}
-		if err != nil {
-			return scanned{}, err
-		}
-		line := whole[:len(whole)-1]
-		number++
-		if number > 1 && !follows(line, seen.last) {
-			if !wellFormed(seen.lastLine) || !wellFormed(line) {
-				break
-			}
-			if seen.broken == 0 {
-				seen.broken = number
+		err = d.settle() // else the ring has it
+		if err == nil && d.ring != nil {
+			if err = d.ring.mark(); errors.Is(err, errPassed) {
+				err = nil // then what is in the ring is looked at in vain
 			}
 		}
-		reuse := back.lastLine
-		back = seen
-		seen.last = sha256.Sum256(line)
-		seen.size += int64(len(whole))
-		seen.lines, seen.lastLine = seen.lines+1, append(reuse[:0], line...)
+		err = errors.Join(err, d.file.Close())
 	}
-	if seen.lines > 0 && !wellFormed(seen.lastLine) {
-		seen = back
-	}
-	seen.rest = info.Size() - seen.size
-	return seen, nil
-}
-
-func follows(line []byte, before link) bool {
-	got, err := lineLink(line)
-	return err == nil && got == before
-}
-
-func wellFormed(line []byte) bool {
-	_, _, err := parseLine(line)
-	return err == nil
-}
-
-// journalFiles returns the numbers of the files in a directory, in order.
-func journalFiles(path string) ([]int, error) {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return nil, err
-	}
-	var numbers []int
-	for _, entry := range entries {
-		var number int
-		text, ok := strings.CutSuffix(entry.Name(), extension)
-		if !ok || len(text) != 8 || entry.IsDir() {
-			continue
-		}
-		if _, err := fmt.Sscanf(text, "%08d", &number); err == nil {
-			numbers = append(numbers, number)
-		}
-	}
-	slices.Sort(numbers)
-	return numbers, nil
+	return errors.Join(err, d.ring.close(), d.syncer.close(), d.lock.Close())
 }

@@ -16,8 +16,8 @@ import (
 // A brokenDisk is a real directory whose files fail while it says so.
 type brokenDisk struct {
 	*directory
-	writes, syncs, creates atomic.Bool // fail
-	synced                 atomic.Int64
+	writes, syncs, creates atomic.Bool  // fail
+	synced                 atomic.Int64 // how often something was made durable
 }
 
 func newBrokenDisk(t *testing.T, dir string) (*brokenDisk, found) {
@@ -27,6 +27,9 @@ func newBrokenDisk(t *testing.T, dir string) (*brokenDisk, found) {
 		t.Fatal(err)
 	}
 	disk := &brokenDisk{directory: d}
+	if d.ring != nil { // else the file system knows none: then every group is durable in its file
+		d.ring.disk = brokenRing{d.ring.disk, disk}
+	}
 	if d.file != nil {
 		d.file = brokenFile{d.file, disk}
 	}
@@ -60,6 +63,19 @@ func (f brokenFile) Sync() error {
 	}
 	f.disk.synced.Add(1)
 	return f.file.Sync()
+}
+
+type brokenRing struct {
+	ringDisk
+	disk *brokenDisk
+}
+
+func (r brokenRing) write(data []byte, offset int64) error {
+	if r.disk.syncs.Load() {
+		return syscall.EIO
+	}
+	r.disk.synced.Add(1)
+	return r.ringDisk.write(data, offset)
 }
 
 func TestDrillR05DiskFailsAndComesBack(t *testing.T) {

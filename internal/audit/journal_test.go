@@ -190,29 +190,11 @@ func TestCallersShareFsyncs(t *testing.T) {
 	})
 }
 
-// countedFile counts the fsyncs of a real file.
-type countedFile struct {
-	file
-	syncs *atomic.Int64
-}
-
-func (f countedFile) Sync() error {
-	f.syncs.Add(1)
-	return f.file.Sync()
-}
-
 func TestRecordReturnsAfterFsync(t *testing.T) {
 	dir := t.TempDir()
-	var syncs atomic.Int64
-	d, state, err := openDirectory(dir, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.create = func(name string) (file, error) {
-		f, err := d.createFile(name)
-		return countedFile{f, &syncs}, err
-	}
-	j := start(d, state, Options{}.withDefaults())
+	disk, state := newBrokenDisk(t, dir) // which counts
+	syncs := &disk.synced
+	j := start(disk, state, Options{}.withDefaults())
 	for i := range 3 {
 		record(t, j, Event{Kind: "token.issued"})
 		if got := syncs.Load(); got != int64(i+1) {

@@ -22,8 +22,8 @@ type journalMetrics struct {
 
 func newJournalMetrics(m *metrics) *journalMetrics {
 	return &journalMetrics{
-		group: m.histogram("writ_journal_group_events", "Events that were made durable by one fsync.", []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 1024}),
-		took: m.histogram("writ_journal_fsync_seconds", "Time to write a group of events and fsync it. No token leaves before.",
+		group: m.histogram("writ_journal_group_events", "Events that were made durable by one write.", []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 1024}),
+		took: m.histogram("writ_journal_fsync_seconds", "Time to write a group of events and to make it durable. No token leaves before.",
 			[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .9}),
 		counted: m.counter("writ_journal_counted_refusals_total", "Refusals of a flood, for which the journal has a number in place of a line each."),
 		failed:  m.counter("writ_journal_failures_total", "Groups of events that could not be written. Their requests got 503."),

@@ -1,0 +1,498 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// A frailDisk is a directory whose disk is late, fails and loses power, as a generator of chances says. It knows what would be left.
+type frailDisk struct {
+	*directory
+	chance *rand.Rand
+
+	mu      sync.Mutex // an fsync runs beside all else
+	durable map[string]int64
+	fails   bool   // the next fsync of a file, and what it drops
+	late    []byte // what the ring was given and does not have yet, and where
+	lateAt  int64
+	dying   bool // the power fails while the ring writes
+}
+
+func openFrail(t *testing.T, dir string, chance *rand.Rand) (*frailDisk, found) {
+	t.Helper()
+	d, state, err := openDirectory(dir, ringBytes/3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := &frailDisk{directory: d, chance: chance, durable: map[string]int64{}}
+	if d.ring == nil { // as on other systems: what is tested here is not how it is written
+		if err := makeRing(dir, filepath.Join(dir, ringName)); err != nil {
+			t.Fatal(err)
+		}
+		d.ring = &ring{sequence: state.sequence}
+	} else if err := d.ring.close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ringName), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ring.disk = frailRing{f, disk}
+	d.create = func(name string) (file, error) {
+		f, err := d.createFile(name)
+		return frailFile{f, name, disk}, err
+	}
+	if d.file != nil {
+		disk.durable[d.name(d.number)] = d.size
+		d.file = frailFile{d.file, d.name(d.number), disk}
+	}
+	return disk, state
+}
+
+type frailFile struct {
+	file
+	name string
+	disk *frailDisk
+}
+
+func (f frailFile) Write(data []byte) (int, error) {
+	if f.disk.oneIn(100) {
+		n, err := f.file.Write(data[:len(data)/2])
+		return n, errors.Join(err, syscall.ENOSPC)
+	}
+	return f.file.Write(data)
+}
+
+// Sync fails as it was told, and then what was not durable is gone for good, whatever says the page cache.
+func (f frailFile) Sync() error {
+	size := sizeOf(f.name)
+	err := f.file.Sync()
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.disk.fails || f.disk.dying {
+		f.disk.fails = false
+		gone, kept := make([]byte, size-f.disk.durable[f.name]), f.disk.durable[f.name]
+		return errors.Join(syscall.EIO, patch(f.name, gone, kept))
+	}
+	f.disk.durable[f.name] = size
+	return err
+}
+
+type frailRing struct {
+	*os.File
+	disk *frailDisk
+}
+
+func (r frailRing) write(data []byte, offset int64) error {
+	d := r.disk
+	switch {
+	case d.dying || d.oneIn(20):
+		d.late, d.lateAt = data, offset
+		return os.ErrDeadlineExceeded
+	case d.oneIn(60):
+		return errNotAsked
+	case d.oneIn(150):
+		_, err := r.WriteAt(data[:d.chance.IntN(len(data))], offset)
+		return errors.Join(syscall.EIO, err)
+	}
+	_, err := r.WriteAt(data, offset)
+	return err
+}
+
+func (r frailRing) busy() (bool, error) {
+	d := r.disk
+	if d.late != nil && d.oneIn(3) {
+		_, err := r.WriteAt(d.late, d.lateAt)
+		d.late = nil
+		return false, err
+	}
+	return d.late != nil, nil
+}
+
+func (r frailRing) close() error { return r.Close() }
+
+func (d *frailDisk) oneIn(n int) bool { return d.chance.IntN(n) == 0 }
+
+func sizeOf(name string) int64 {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// patch writes over a part of a file.
+func patch(name string, data []byte, offset int64) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, offset)
+	return errors.Join(err, f.Close())
+}
+
+// loosePower returns a copy of the directory as a power failure leaves it: of what was written and not made durable, any part.
+func (d *frailDisk) loosePower(t *testing.T) string {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dir := t.TempDir()
+	for name, data := range everything(t, d.path) {
+		if kept, ok := d.durable[name]; ok && name == d.name(d.number) {
+			d.tear(data[kept:])
+			data = data[:kept+d.chance.Int64N(int64(len(data))-kept+1)]
+		}
+		if filepath.Base(name) == ringName && d.late != nil {
+			sectors := bytes.Clone(d.late)
+			for at := 0; at < len(sectors); at += 512 {
+				if d.oneIn(2) {
+					copy(sectors[at:at+512], data[d.lateAt+int64(at):])
+				}
+			}
+			copy(data[d.lateAt:], sectors)
+		}
+		write(t, filepath.Join(dir, filepath.Base(name)), data)
+	}
+	return dir
+}
+
+// everything returns the content of all files in a directory, by their names.
+func everything(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if found[name], err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+// tear leaves zeros where a sector was not written.
+func (d *frailDisk) tear(data []byte) {
+	for ; len(data) > 0; data = data[min(512, len(data)):] {
+		if d.oneIn(20) {
+			clear(data[:min(512, len(data))])
+		}
+	}
+}
+
+// TestR35PowerFailureLosesNothingAcknowledged: whatever fails and comes late before, all that commit said was durable is there.
+func TestR35PowerFailureLosesNothingAcknowledged(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			chance := rand.New(rand.NewPCG(seed, 35))
+			var acknowledged []byte
+			dir := t.TempDir()
+			for range 5 {
+				disk, state := openFrail(t, dir, chance)
+				acknowledged = append(acknowledged, disk.live(state.last, chance.IntN(250))...)
+				dir = disk.loosePower(t)
+				_ = disk.close() // what it does now comes too late
+				acknowledged = holdsAll(t, dir, acknowledged)
+			}
+		})
+	}
+}
+
+// live commits groups behind a line until the power fails, and returns what was acknowledged.
+func (d *frailDisk) live(last link, groups int) (acknowledged []byte) {
+	for range groups {
+		lines, after := d.lines(last)
+		d.mu.Lock()
+		d.fails = d.fails || d.oneIn(20)
+		d.mu.Unlock()
+		if err := d.commit(lines); err == nil {
+			acknowledged, last = append(acknowledged, lines...), after
+		}
+	}
+	d.mu.Lock()
+	d.dying = true
+	d.mu.Unlock()
+	lines, _ := d.lines(last)
+	if err := d.commit(lines); err == nil {
+		acknowledged = append(acknowledged, lines...)
+	}
+	return acknowledged
+}
+
+// lines returns a group of lines behind one, and its last.
+func (d *frailDisk) lines(last link) ([]byte, link) {
+	var lines []byte
+	count := 1 + d.chance.IntN(40)
+	if d.oneIn(60) {
+		count = 1000 // more than the ring takes
+	}
+	for range count {
+		event := Event{Time: noon, Kind: "token.issued", TokenID: fmt.Sprint(d.chance.Uint64()), Reason: strings.Repeat("x", d.chance.IntN(600))}
+		lines, last = chain(lines, last, appendEvent(nil, &event, maxChecked))
+	}
+	return lines, last
+}
+
+// holdsAll opens a directory and returns what it holds: acknowledged lines, and perhaps some of which the power failure kept the answer.
+func holdsAll(t *testing.T, dir string, acknowledged []byte) []byte {
+	t.Helper()
+	d, _, err := openDirectory(dir, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(acknowledged) > 0 {
+		verified(t, dir)
+	}
+	var held []byte
+	numbers, err := journalFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, number := range numbers {
+		data, err := os.ReadFile(d.name(number))
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, data...)
+	}
+	if !bytes.HasPrefix(held, acknowledged) {
+		at := 0
+		for at < min(len(held), len(acknowledged)) && held[at] == acknowledged[at] {
+			at++
+		}
+		t.Fatalf("of %d bytes that were acknowledged %d are there, of %d", len(acknowledged), at, len(held))
+	}
+	return held
+}
+
+// TestSettlingCoversWhatWasThere: what comes while a file is made durable is not yet, and is written again when the next attempt fails.
+func TestSettlingCoversWhatWasThere(t *testing.T) {
+	disk, _ := openFrail(t, t.TempDir(), rand.New(rand.NewPCG(1, 2)))
+	disk.directory.ring.disk = emptyDisk{}
+	gate := make(chan struct{})
+	first := disk.createFile
+	disk.create = func(name string) (file, error) {
+		f, err := first(name)
+		return gatedFile{f, name, disk, gate}, err
+	}
+	lines, last := chain(nil, link{}, appendEvent(nil, &Event{Time: noon, Kind: "token.issued"}, maxChecked))
+	var all []byte
+	commit := func() {
+		t.Helper()
+		if err := disk.commit(lines); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, lines...)
+		lines, last = chain(nil, last, appendEvent(nil, &Event{Time: noon, Kind: "token.issued"}, maxChecked))
+	}
+	for disk.settling == nil {
+		commit()
+	}
+	commit() // behind what is being made durable
+	gate <- struct{}{}
+	if err := disk.await(); err != nil || len(disk.unsettled) == 0 || len(disk.unsettled) == len(all) || disk.ring.held != ringBlock {
+		t.Fatalf("%v, and of %d bytes %d are not durable; the ring holds %d", err, len(all), len(disk.unsettled), disk.ring.held)
+	}
+	disk.fails = true
+	for disk.settling == nil {
+		commit()
+	}
+	gate <- struct{}{}
+	if err := disk.await(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	_ = disk.poison(syscall.EIO)
+	commit()
+	if held := holdsAll(t, disk.loosePower(t), all); len(held) != len(all) {
+		t.Errorf("%d bytes, want %d", len(held), len(all))
+	}
+	close(gate)
+	if err := disk.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A gatedFile is made durable when the gate opens.
+type gatedFile struct {
+	file
+	name string
+	disk *frailDisk
+	gate chan struct{}
+}
+
+func (f gatedFile) Sync() error {
+	disk := f.disk
+	frail := frailFile{f.file, f.name, disk}
+	disk.mu.Lock()
+	size := sizeOf(f.name)
+	disk.mu.Unlock()
+	<-f.gate
+	err := frail.Sync()
+	disk.mu.Lock()
+	defer disk.mu.Unlock()
+	disk.durable[f.name] = min(disk.durable[f.name], size)
+	return err
+}
+
+// The kernel's own ring: what the file has not yet is read from there.
+func TestRingGivesBackWhatTheFileLost(t *testing.T) {
+	dir := t.TempDir()
+	d, state, err := openDirectory(dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.ring == nil {
+		t.Skip("the file system, or the kernel, knows no direct writes that are durable")
+	}
+	j := start(d, state, Options{}.withDefaults())
+	for i := range 100 {
+		record(t, j, Event{Kind: "token.issued", TokenID: fmt.Sprint(i)})
+	}
+	after := t.TempDir()
+	for name, data := range everything(t, dir) {
+		if filepath.Ext(name) == extension {
+			data = data[:len(data)/3] // in the middle of a line
+		}
+		write(t, filepath.Join(after, filepath.Base(name)), data)
+	}
+	closeJournal(t, j)
+
+	for range 2 { // the second time, all is there
+		j = open(t, after, Options{})
+		record(t, j, Event{Kind: "token.revoked"})
+		closeJournal(t, j)
+	}
+	verified(t, after)
+	want := append(slices.Repeat([]string{"token.issued"}, 100), KindRepaired, KindRepaired, "token.revoked", "token.revoked")
+	if got := kinds(contents(t, after)); !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestWhatWasTakenAwayStaysAway: who removes the journal's files has a new journal, of which the old one's ring knows nothing.
+func TestWhatWasTakenAwayStaysAway(t *testing.T) {
+	dir := t.TempDir()
+	old := newPlainRing(t, dir)
+	old.sequence, old.next = 8, 64*ringBlock
+	lines, _ := chain(nil, link{}, appendEvent(nil, &Event{Time: noon, Kind: "token.issued"}, maxChecked))
+	if err := errors.Join(old.write(1, lines), old.close()); err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, dir, Options{})
+	record(t, j, Event{Kind: "token.revoked"})
+	after := t.TempDir()
+	for name, data := range everything(t, dir) {
+		if filepath.Ext(name) == extension && j.storage.(*directory).ring != nil { // a file that has lost all
+			data = nil
+		}
+		write(t, filepath.Join(after, filepath.Base(name)), data)
+	}
+	closeJournal(t, j)
+	closeJournal(t, open(t, after, Options{}))
+	if got := kinds(contents(t, after)); len(got) == 0 || got[0] != "token.revoked" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// newPlainRing makes a ring that is written as files are.
+func newPlainRing(t *testing.T, dir string) *ring {
+	t.Helper()
+	name := filepath.Join(dir, ringName)
+	if err := makeRing(dir, name); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &ring{disk: plainDisk{f}}
+}
+
+// TestOfTwoGroupsTheLaterIsMeant: one that failed may be there, too, and is given up by the one that follows the same line.
+func TestOfTwoGroupsTheLaterIsMeant(t *testing.T) {
+	for _, order := range [][]uint64{{7, 8}, {8, 7}} {
+		dir := t.TempDir()
+		r := newPlainRing(t, dir)
+		for _, sequence := range order {
+			r.sequence = sequence - 1
+			lines, _ := chain(nil, link{}, fmt.Appendf(nil, `,"of":%d}`, sequence))
+			if err := r.write(3, lines); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.close(); err != nil {
+			t.Fatal(err)
+		}
+		lines, sequence, err := lost(dir, 3, link{})
+		if err != nil || sequence != 8 || !bytes.HasSuffix(lines, []byte(`"of":8}`+"\n")) || bytes.Count(lines, []byte("\n")) != 1 {
+			t.Errorf("got %q, %d, %v", lines, sequence, err)
+		}
+		if lines, _, err := lost(dir, 4, link{}); err != nil || len(lines) != 0 {
+			t.Errorf("of another file: got %q, %v", lines, err)
+		}
+	}
+}
+
+// TestNoTextMakesAGroup: who has their own words in a line, such as the name of a program, cannot have them read as a group.
+func TestNoTextMakesAGroup(t *testing.T) {
+	event := appendEvent(nil, &Event{Kind: ringMark, ClientID: ringMark, Reason: ringMark, Audience: []string{ringMark}}, maxText)
+	if bytes.Contains(event, []byte(ringMark)[:1]) {
+		t.Errorf("got %q", event)
+	}
+}
+
+// TestRingIsNotWrittenOver: what is held stays, and a group that finds no room is not taken.
+func TestRingIsNotWrittenOver(t *testing.T) {
+	r := &ring{disk: emptyDisk{}}
+	lines := make([]byte, ringBlock-ringHeader)
+	for range ringBytes / ringBlock {
+		if err := r.write(1, lines); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.write(1, lines); !errors.Is(err, errPassed) {
+		t.Errorf("a group too many: got %v", err)
+	}
+	r.release(ringBlock)
+	if err := r.write(1, make([]byte, ringBlock)); !errors.Is(err, errPassed) {
+		t.Errorf("two blocks, and one is free: got %v", err)
+	}
+	if err := r.write(1, lines); err != nil || r.next != ringBlock {
+		t.Errorf("one block: got %v", err)
+	}
+	r.release(r.held)
+	if err := r.write(1, make([]byte, ringGroup)); !errors.Is(err, errPassed) {
+		t.Errorf("a group too large: got %v", err)
+	}
+}
+
+// A plainDisk is a file that is written as files are.
+type plainDisk struct{ *os.File }
+
+func (d plainDisk) write(data []byte, offset int64) error {
+	_, err := d.WriteAt(data, offset)
+	return err
+}
+func (plainDisk) busy() (bool, error) { return false, nil }
+func (d plainDisk) close() error      { return d.Close() }
+
+// An emptyDisk keeps nothing.
+type emptyDisk struct{}
+
+func (emptyDisk) write([]byte, int64) error { return nil }
+func (emptyDisk) busy() (bool, error)       { return false, nil }
+func (emptyDisk) close() error              { return nil }
