@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// quiet is how long nobody has to ask before the API is let go.
-const quiet = time.Minute
+// quiet is how long nobody has to ask before the API is let go: longer than one takes who goes through it page by page.
+const quiet = 10 * time.Second
 
 // An onDemand is a handler that is made when somebody asks, and let go when nobody has asked for a while: it takes a few milliseconds
 // to make. A node that issues tokens is seldom administered, and the schemas of this API, in ten thousand objects, would be a third of all
