@@ -86,17 +86,17 @@ func (m *metrics) family(name, help string, labels []label, combinations ...valu
 		combinations = product(labels)
 	}
 	f := &family{series: map[values]*series{}}
-	var all []*series
+	all := make([]series, 0, len(combinations)+1) // one object, and never longer
 	for _, v := range append(combinations, rest) {
 		if f.series[v] == nil {
-			f.series[v] = &series{of: v}
-			all = append(all, f.series[v])
+			all = append(all, series{of: v})
+			f.series[v] = &all[len(all)-1]
 		}
 	}
 	f.other = f.series[rest]
 	m.count(name, help, labels, func(tell func(float64, ...string)) {
-		for _, s := range all {
-			tell(float64(s.n.Load()), s.of[:len(labels)]...)
+		for i := range all {
+			tell(float64(all[i].n.Load()), all[i].of[:len(labels)]...)
 		}
 	})
 	return f
