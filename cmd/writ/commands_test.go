@@ -36,7 +36,7 @@ var noJSON = map[string]string{
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	walk(newRoot(), func(cmd *cobra.Command) {
+	walk(newRoot(nil), func(cmd *cobra.Command) {
 		path := cmd.CommandPath()
 		seen[path] = true
 		t.Run(path, func(t *testing.T) {
@@ -105,7 +105,7 @@ func checkHelp(t *testing.T, cmd *cobra.Command) {
 // TestExamplesParse runs every example that is a plain line of ours as far as its flags and arguments go.
 func TestExamplesParse(t *testing.T) {
 	t.Parallel()
-	walk(newRoot(), func(cmd *cobra.Command) {
+	walk(newRoot(nil), func(cmd *cobra.Command) {
 		for line := range strings.Lines(cmd.Example) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), "   #")
 			for part := range strings.SplitSeq(line, " | ") {
@@ -113,7 +113,7 @@ func TestExamplesParse(t *testing.T) {
 				if !plain || words[0] != "writ" {
 					continue
 				}
-				found, rest, err := newRoot().Find(words[1:])
+				found, rest, err := newRoot(nil).Find(words[1:])
 				if err == nil {
 					err = found.ParseFlags(rest)
 				}

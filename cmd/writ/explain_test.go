@@ -27,7 +27,7 @@ func checkCommand(t *testing.T, line string) {
 	if words[0] != "writ" {
 		return
 	}
-	found, rest, err := newRoot().Find(words[1:])
+	found, rest, err := newRoot(nil).Find(words[1:])
 	if err == nil {
 		err = found.ParseFlags(rest)
 	}

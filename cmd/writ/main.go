@@ -37,7 +37,11 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	defer stop()
-	err := newRoot().ExecuteContext(ctx)
+	var left work
+	err := newRoot(&left).ExecuteContext(ctx)
+	if err == nil && left != nil {
+		err = left()
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -53,7 +57,11 @@ func run() int {
 	return exitFailed
 }
 
-func newRoot() *cobra.Command {
+// A work is what a command leaves to be done when nobody needs the commands any more: beside a server that runs for months, the
+// collector would look through all of them several times a second.
+type work func() error
+
+func newRoot(left *work) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "writ",
 		Short: "Gives machines authority to call APIs",
@@ -94,7 +102,7 @@ Exit codes: 0 done, 1 failed, 2 put wrongly; of writ plan --exit-code, 3 somethi
 			root.AddCommand(command)
 		}
 	}
-	add("start", newDemo(), newDev(), newInit(), newServe())
+	add("start", newDemo(), newDev(), newInit(), newServe(left))
 	add("registry", newClient(), newResource(), newRole(), newKey(), newImport(), newRevoke())
 	add("registry", newRegistration(), newExport(), newPlan(), newApply())
 	add("use", newToken(), newCurl())

@@ -259,7 +259,7 @@ func (s *shell) search(data string) {
 func TestNoSecretArguments(t *testing.T) {
 	t.Parallel()
 	forbidden := regexp.MustCompile(`secret|password|credential|token$|assertion|key$`)
-	walk(newRoot(), func(cmd *cobra.Command) {
+	walk(newRoot(nil), func(cmd *cobra.Command) {
 		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 			if kind, _ := pflag.UnquoteUsage(flag); forbidden.MatchString(flag.Name) && kind != "FILE" && flag.Value.Type() != "bool" {
 				t.Errorf("%s --%s takes a secret for everybody to see in the list of processes", cmd.CommandPath(), flag.Name)

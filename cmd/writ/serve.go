@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -43,7 +45,7 @@ func (c *configuration) load() (server.Config, error) {
 	return config, nil
 }
 
-func newServe() *cobra.Command {
+func newServe(left *work) *cobra.Command {
 	var from configuration
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -65,17 +67,24 @@ credential is left in DATA/operator.json.`,
 		if err != nil {
 			return err
 		}
-		defer paceCollector(os.Getenv("GOGC"), os.Getenv("GOMEMLIMIT"))()
-		running, err := server.New(cmd.Context(), config, server.Options{Logger: server.NewLogger(cmd.ErrOrStderr(), config.Log), Version: version})
-		if cmd.Context().Err() != nil && err != nil {
-			return nil // interrupted before it was ready
-		}
-		if err != nil {
-			return err
-		}
-		return running.Run(cmd.Context())
+		ctx, logger := cmd.Context(), server.NewLogger(cmd.ErrOrStderr(), config.Log)
+		*left = func() error { return serve(ctx, config, logger) }
+		return nil
 	}
 	return cmd
+}
+
+// serve runs a server until the context ends.
+func serve(ctx context.Context, config server.Config, logger *slog.Logger) error {
+	defer paceCollector(os.Getenv("GOGC"), os.Getenv("GOMEMLIMIT"))()
+	running, err := server.New(ctx, config, server.Options{Logger: logger, Version: version})
+	if ctx.Err() != nil && err != nil {
+		return nil // interrupted before it was ready
+	}
+	if err != nil {
+		return err
+	}
+	return running.Run(ctx)
 }
 
 func newInit() *cobra.Command {
