@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"math/big"
@@ -36,7 +37,10 @@ func (a *Authority) vouchedFor(chain []*x509.Certificate) reason {
 	if trust == nil || trust.Roots == nil {
 		return reasonNoTrust
 	}
-	certificate, now := chain[0], a.now()
+	certificate, now, sum := chain[0], a.now(), sumOf(chain)
+	if known, found := a.vouched.find(sum); found && known.holds(trust, now) && a.revocationsOf(trust).check(known.chains, now) == "" {
+		return ""
+	}
 	if certificate.IsCA {
 		return reasonCertificateAuthority
 	}
@@ -46,7 +50,40 @@ func (a *Authority) vouchedFor(chain []*x509.Certificate) reason {
 	if err != nil {
 		return whyUntrusted(err)
 	}
+	a.vouched.keep(sum, vouched{trust, verified})
 	return a.revocationsOf(trust).check(verified, now)
+}
+
+// maxVouched bounds what is remembered of chains: those that were good. A chain that was not costs as much again.
+const maxVouched = 1 << 10
+
+// A vouched chain was verified. What a Trust says of the same bytes it says again while no certificate expires; who was revoked is
+// looked at each time.
+type vouched struct {
+	of     *Trust
+	chains [][]*x509.Certificate
+}
+
+// holds reports whether all of the chains that were found are good now, too.
+func (v vouched) holds(trust *Trust, now time.Time) bool {
+	for _, chain := range v.chains {
+		for _, certificate := range chain {
+			if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
+				return false
+			}
+		}
+	}
+	return v.of == trust
+}
+
+// sumOf tells chains apart, with all that a client brings.
+func sumOf(chain []*x509.Certificate) (sum [sha256.Size]byte) {
+	hash := sha256.New()
+	for _, certificate := range chain {
+		hash.Write(certificate.Raw) // DER says itself where it ends
+	}
+	hash.Sum(sum[:0])
+	return sum
 }
 
 // intermediates returns the authorities that a client brings, as far as they are worth a try: of each name the first. Of

@@ -83,6 +83,60 @@ func TestChainOfAnExpensiveKey(t *testing.T) {
 	}
 }
 
+// TestVouchedLately: a chain is verified once, and never longer believed than it would be if it were verified again.
+func TestVouchedLately(t *testing.T) {
+	a, _ := traced(t)
+	now := start
+	a.now = func() time.Time { return now }
+	root, rootKey := authorityOf(t)
+	template := certificateAuthority("Between", 2)
+	template.NotAfter = start.Add(time.Minute)
+	issuing := issue(t, template, root, pairs()["ES384 a"], rootKey)
+	chain := []*x509.Certificate{clientCertificate(t, "client.test", issuing, pairs()["ES384 a"]), issuing}
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	trust := &Trust{Roots: pool}
+	a.trust = func() *Trust { return trust }
+	for range 2 {
+		if got := a.vouchedFor(chain); got != "" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	if got := a.vouchedFor(chain[:1]); got != reasonCertificateUntrusted {
+		t.Errorf("without the authority between: got %q", got)
+	}
+	*trust = Trust{Roots: x509.NewCertPool()} // which nobody does: only to see that it is not asked
+	if got := a.vouchedFor(chain); got != "" {
+		t.Errorf("it is verified each time: got %q", got)
+	}
+	revoked := &x509.RevocationList{RawIssuer: issuing.RawSubject, RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: chain[0].SerialNumber}}}
+	list := &x509.RevocationList{RawIssuer: issuing.RawSubject, NextUpdate: start.Add(30 * time.Second)}
+	for _, test := range []struct {
+		name  string
+		trust Trust
+		after time.Duration
+		want  reason
+	}{
+		{"another trust", Trust{Roots: x509.NewCertPool()}, 0, reasonCertificateUntrusted},
+		{"the same roots", Trust{Roots: pool}, 0, ""},
+		{"revoked since", Trust{Roots: pool, Revocations: []*x509.RevocationList{revoked}}, 0, reasonCertificateRevoked},
+		{"no longer", Trust{Roots: pool}, 0, ""},
+		{"with a list", Trust{Roots: pool, Revocations: []*x509.RevocationList{list}}, 0, ""},
+		{"the list should have been replaced", Trust{}, 40 * time.Second, reasonRevocationsOld},
+		{"the same roots again", Trust{Roots: pool}, 0, ""},
+		{"the authority between has expired", Trust{}, time.Minute, reasonCertificateExpired},
+	} {
+		if test.after == 0 {
+			trust = &test.trust
+		} else {
+			now = now.Add(test.after) // under the Trust that was asked before
+		}
+		if got := a.vouchedFor(chain); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 // TestRevocationsAreReadOnce: a list can have hundreds of thousands of entries, and all requests find it changed at once.
 func TestRevocationsAreReadOnce(t *testing.T) {
 	a, _ := traced(t)
