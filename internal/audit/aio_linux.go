@@ -94,7 +94,10 @@ func (k *kernel) ask() (result int64, err error) {
 
 // collect takes the kernel's answer, if it is there.
 func (k *kernel) collect() (answered bool, result int64, err error) {
-	n, _, failed := unix.RawSyscall6(unix.SYS_IO_GETEVENTS, k.context, 0, 1, uintptr(unsafe.Pointer(&k.answer)), 0, 0) // #nosec G103 -- it lives as long as k
+	n, _, failed := uintptr(0), uintptr(0), unix.EINTR
+	for failed == unix.EINTR { // a signal is enough, although nobody waits
+		n, _, failed = unix.RawSyscall6(unix.SYS_IO_GETEVENTS, k.context, 0, 1, uintptr(unsafe.Pointer(&k.answer)), 0, 0) // #nosec G103 -- it lives as long as k
+	}
 	switch {
 	case failed != 0:
 		return true, 0, failed

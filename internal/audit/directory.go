@@ -34,7 +34,8 @@ type directory struct {
 	end      place // of the last durable line
 	poisoned bool  // the file may hold more than size, or less than was said
 
-	unsettled []byte    // the last lines of size, which are durable in the ring
+	unsettled []byte    // the last lines of size, which are durable in the ring; none when a file begins
+	dropped   bool      // an fsync has failed: pages of the file may be gone
 	settling  *settling // the fsync of the file that was begun; nil when none was
 }
 
@@ -68,6 +69,11 @@ func openDirectory(path string, limit int64) (*directory, found, error) {
 	}
 	if d.syncer != nil {
 		d.ring = openRing(path, state.sequence)
+	}
+	if d.ring == nil { // one that nobody marks would put back what is cut off later
+		if err := removeRing(path); err != nil {
+			return nil, found{}, errors.Join(err, d.close())
+		}
 	}
 	return d, state, nil
 }
@@ -143,26 +149,43 @@ func (d *directory) resume() (found, error) {
 	return state, err
 }
 
-// restore writes to the last file what it has lost in a power failure, and makes durable all of what it has: the ring is used anew.
+// restore puts back what the last file has lost in a power failure, and makes durable all that it has, for the ring is used anew. What
+// may not be durable is cut off and written again: the file may look whole in the page cache and not be so on the disk, where a process before
+// this one was told of an error, and the kernel writes nothing again that nobody changes.
 func (d *directory) restore(state *found) error {
-	lines, sequence, err := lost(d.path, d.number, state.last)
-	if err != nil || sequence == 0 {
+	lost, err := lostOf(d.path, d.number, state.last)
+	if state.sequence = lost.sequence; err != nil || !lost.any {
 		return err
 	}
-	state.sequence = sequence
-	if err := rewrite(d.name(d.number), d.size, lines); err != nil || len(lines) == 0 {
+	name := d.name(d.number)
+	from := max(0, min(lost.from, d.size))
+	tail, err := partOf(name, from, d.size)
+	if err != nil {
 		return err
 	}
-	count := bytes.Count(lines, []byte{'\n'})
-	d.size += int64(len(lines))
+	if err := rewrite(name, from, append(tail, lost.lines...)); err != nil || len(lost.lines) == 0 {
+		return err
+	}
+	count := bytes.Count(lost.lines, []byte{'\n'})
+	d.size += int64(len(lost.lines))
 	d.lines += count
 	d.end = place{d.number, d.lines}
-	lines = lines[:len(lines)-1]
+	lines := lost.lines[:len(lost.lines)-1]
 	state.lastLine = bytes.Clone(lines[bytes.LastIndexByte(lines, '\n')+1:])
 	state.last = sha256.Sum256(state.lastLine)
-	text := fmt.Sprintf("%d lines that %s had lost were taken from the ring", count, filepath.Base(d.name(d.number)))
+	text := fmt.Sprintf("%d lines that %s had lost were taken from the ring", count, filepath.Base(name))
 	state.notes = append(state.notes, Event{Kind: KindRepaired, Reason: text})
 	return nil
+}
+
+// partOf returns what a file has from an offset on, up to its size.
+func partOf(name string, from, size int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	return io.ReadAll(io.NewSectionReader(f, from, size-from))
 }
 
 // setAside moves what follows the last whole line into a file of its own and returns events that say what was found.
@@ -202,15 +225,16 @@ func copyFrom(name string, offset int64, to string) error {
 		return err
 	}
 	_, err = io.Copy(made, from)
-	return errors.Join(err, made.Close())
+	return errors.Join(err, made.Sync(), made.Close())
 }
 
-// rewrite makes a file durable that has, behind what it has up to size, lines and nothing else.
+// rewrite cuts a file to size, writes lines behind that, and makes it durable.
 func rewrite(name string, size int64, lines []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
+	_ = f.Sync() // tells of what failed before, which is made good now
 	err = f.Truncate(size)
 	if err == nil && len(lines) > 0 {
 		_, err = f.WriteAt(lines, size)
@@ -280,7 +304,12 @@ func (d *directory) begin() error {
 
 func (d *directory) repair() error {
 	if d.size > 0 {
-		if err := rewrite(d.name(d.number), d.size-int64(len(d.unsettled)), d.unsettled); err != nil {
+		from, lines := d.size, []byte(nil)
+		if d.dropped {
+			from, lines = d.size-int64(len(d.unsettled)), d.unsettled
+		}
+		d.dropped = true // until this has made all of it durable
+		if err := rewrite(d.name(d.number), from, lines); err != nil {
 			return err
 		}
 		d.forget()
@@ -301,13 +330,18 @@ func (d *directory) blocks() bool { return d.syncer == nil }
 func (d *directory) close() error {
 	var err error
 	if d.file != nil {
-		err = d.settle() // else the ring has it
-		if err == nil && d.ring != nil {
-			if err = d.ring.mark(); errors.Is(err, errPassed) {
-				err = nil // then what is in the ring is looked at in vain
-			}
+		if err = d.settle(); err == nil { // else the ring, if there is one, has what is acknowledged
+			err = d.stop()
 		}
 		err = errors.Join(err, d.file.Close())
 	}
 	return errors.Join(err, d.ring.close(), d.syncer.close(), d.lock.Close())
+}
+
+// stop leaves a ring behind that puts nothing back.
+func (d *directory) stop() error {
+	if d.ring != nil && d.ring.mark() == nil {
+		return nil
+	}
+	return removeRing(d.path)
 }

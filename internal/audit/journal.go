@@ -50,6 +50,7 @@ const probeAfter = time.Second
 type Journal struct {
 	options Options
 	storage storage
+	ringed  bool          // when it was opened
 	wake    chan struct{} // holds one: pending has something, or the state changed
 	closing chan struct{}
 	stopped chan struct{} // closed when the committer is gone
@@ -183,6 +184,9 @@ func (j *Journal) Err() error {
 
 // Blocks reports whether a thread waits in the system for each group of events; else a goroutine does, which costs no processor.
 func (j *Journal) Blocks() bool { return j.storage.blocks() }
+
+// HasRing reports whether the journal was opened with a ring, in which a group of events is durable in one write.
+func (j *Journal) HasRing() bool { return j.ringed }
 
 // Close writes what waits, counted refusals included, and closes the files. Record fails from then on.
 func (j *Journal) Close() error {

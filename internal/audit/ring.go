@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
@@ -30,7 +31,7 @@ type ring struct {
 // A ringDisk is the ring's file.
 type ringDisk interface {
 	// write makes data durable at offset, both of them whole blocks and the data at a page of memory. After os.ErrDeadlineExceeded
-	// it is still being written, and must not be changed while busy; after errNotAsked nothing was.
+	// it is still being written, and must not be changed while busy; after errNotAsked nothing was. The first has more time.
 	write(data []byte, offset int64) error
 	// busy reports whether a write that took too long is still going on, and what came of it once it is not.
 	busy() (bool, error)
@@ -53,9 +54,10 @@ const (
 //	4        the length of the lines
 //	8        the group's sequence number
 //	8        the number of the file that has the lines; 0: a mark
+//	8        where in the file they begin
 const (
 	ringMark   = "\x00writ\x01rg"
-	ringHeader = 32
+	ringHeader = 40
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -66,8 +68,8 @@ var errNotAsked = errors.New("audit: the kernel takes no request")
 // errPassed says that the ring did not take a group, which must be made durable in its file.
 var errPassed = errors.New("audit: not by the ring")
 
-// write makes lines of a file durable, or returns errPassed. After any other error the ring must not be used again.
-func (r *ring) write(file int, lines []byte) error {
+// write makes lines of a file durable that begin at offset, or returns errPassed. After any other error the ring must not be used again.
+func (r *ring) write(file int, offset int64, lines []byte) error {
 	if busy, err := r.disk.busy(); err != nil {
 		return err
 	} else if busy {
@@ -82,7 +84,7 @@ func (r *ring) write(file int, lines []byte) error {
 		return errPassed
 	}
 	r.sequence++
-	err := r.disk.write(r.group(file, lines, size), at)
+	err := r.disk.write(r.group(file, offset, lines, size), at)
 	if errors.Is(err, errNotAsked) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return errPassed
 	}
@@ -93,7 +95,7 @@ func (r *ring) write(file int, lines []byte) error {
 }
 
 // group returns lines as they are in the ring, in the ring's buffer.
-func (r *ring) group(file int, lines []byte, size int64) []byte {
+func (r *ring) group(file int, offset int64, lines []byte, size int64) []byte {
 	if int64(len(r.buffer)) < size {
 		r.buffer = pages(max(int(size), 8*ringBlock))
 	}
@@ -101,7 +103,8 @@ func (r *ring) group(file int, lines []byte, size int64) []byte {
 	copy(b, ringMark)
 	binary.LittleEndian.PutUint32(b[12:], uint32(len(lines))) // at most ringGroup
 	binary.LittleEndian.PutUint64(b[16:], r.sequence)
-	binary.LittleEndian.PutUint64(b[24:], uint64(file)) // files are counted from 1
+	binary.LittleEndian.PutUint64(b[24:], uint64(file))
+	binary.LittleEndian.PutUint64(b[32:], uint64(offset))
 	n := ringHeader + copy(b[ringHeader:], lines)
 	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[12:n], castagnoli))
 	clear(b[n:])
@@ -115,7 +118,7 @@ func (r *ring) release(n int64) { r.held -= n }
 // somebody took away, and it is not put back.
 func (r *ring) mark() error {
 	r.release(r.held)
-	return r.write(0, nil)
+	return r.write(0, 0, nil)
 }
 
 func (r *ring) close() error {
@@ -129,45 +132,62 @@ func (r *ring) close() error {
 type group struct {
 	sequence uint64
 	file     uint64
+	offset   int64
 	lines    []byte
 }
 
-// lost returns the lines of a file that are in the directory's ring and follow a line, in order, and the sequence number of the ring's last
-// group. Of two lines that follow the same one the later is meant: the other's group failed, and was given up.
-func lost(dir string, file int, last link) (lines []byte, sequence uint64, err error) {
+// lost is what a directory's ring has of a file that may not be durable there.
+type lost struct {
+	from     int64  // where in the file the first of it begins, if there is any
+	lines    []byte // those that follow the file's last line
+	sequence uint64 // of the ring's last group
+	any      bool
+}
+
+// lostOf looks for what may be lost of a file that ends with a line. Of two lines that follow the same one the later is meant: the other's
+// group failed, and was given up.
+func lostOf(dir string, file int, last link) (found lost, err error) {
 	marked := uint64(0)
 	err = readRing(dir, func(g group) {
-		if sequence = max(sequence, g.sequence); g.file == 0 {
+		if found.sequence = max(found.sequence, g.sequence); g.file == 0 {
 			marked = max(marked, g.sequence)
 		}
 	})
-	if err != nil || marked == sequence {
-		return nil, sequence, err
+	if err != nil || marked == found.sequence {
+		return found, err
 	}
 	next := map[link]group{} // of one line each
 	err = readRing(dir, func(g group) {
-		if g.sequence < marked || g.file != uint64(file) { // files are counted from 1
+		if g.sequence < marked || g.file != uint64(file) {
 			return
+		}
+		if !found.any || g.offset < found.from {
+			found.any, found.from = true, g.offset
 		}
 		for line := range bytes.Lines(g.lines) {
 			if before, err := lineLink(line); err == nil && g.sequence >= next[before].sequence {
-				next[before] = group{g.sequence, g.file, bytes.Clone(line)}
+				next[before] = group{sequence: g.sequence, lines: bytes.Clone(line)}
 			}
 		}
 	})
 	for g, ok := next[last]; ok; g, ok = next[last] {
-		lines = append(lines, g.lines...)
+		found.lines = append(found.lines, g.lines...)
 		last = sha256.Sum256(g.lines[:len(g.lines)-1])
 	}
-	return lines, sequence, err
+	return found, err
 }
 
 // readRing calls with each group of a directory's ring that is whole, in no order. There are none in a ring that is not there.
 func readRing(dir string, each func(group)) error {
-	f, err := os.Open(filepath.Join(dir, ringName))
-	if errors.Is(err, os.ErrNotExist) {
+	name := filepath.Join(dir, ringName)
+	if info, err := os.Lstat(name); errors.Is(err, os.ErrNotExist) {
 		return nil
+	} else if err != nil {
+		return err
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file", name)
 	}
+	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
@@ -179,7 +199,8 @@ func readRing(dir string, each func(group)) error {
 		if n == ringHeader && string(b[:8]) == ringMark && size <= ringGroup {
 			n, err = f.ReadAt(b[:size], at)
 			if int64(n) == size && binary.LittleEndian.Uint32(b[8:]) == crc32.Checksum(b[12:size], castagnoli) { // else half of it was written over
-				each(group{binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:]), b[ringHeader:size]})
+				offset := int64(binary.LittleEndian.Uint64(b[32:])) // checked by who uses it
+				each(group{binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:]), offset, b[ringHeader:size]})
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -192,7 +213,8 @@ func readRing(dir string, each func(group)) error {
 	return nil
 }
 
-// removeRing removes the ring of a directory without files: somebody has taken them away, and they are not to come back.
+// removeRing removes the ring of a directory: all that it has is durable in its files, or somebody has taken them away, and what is
+// missing from then on is not to come back.
 func removeRing(dir string) error {
 	if err := os.Remove(filepath.Join(dir, ringName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A frailDisk is a directory whose disk is late, fails and loses power, as a generator of chances says. It knows what would be left.
@@ -140,8 +141,8 @@ func patch(name string, data []byte, offset int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// loosePower returns a copy of the directory as a power failure leaves it: of what was written and not made durable, any part.
-func (d *frailDisk) loosePower(t *testing.T) string {
+// losePower returns a copy of the directory as a power failure leaves it: of what was written and not made durable, any part.
+func (d *frailDisk) losePower(t *testing.T) string {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -201,7 +202,7 @@ func TestR35PowerFailureLosesNothingAcknowledged(t *testing.T) {
 			for range 5 {
 				disk, state := openFrail(t, dir, chance)
 				acknowledged = append(acknowledged, disk.live(state.last, chance.IntN(250))...)
-				dir = disk.loosePower(t)
+				dir = disk.losePower(t)
 				_ = disk.close() // what it does now comes too late
 				acknowledged = holdsAll(t, dir, acknowledged)
 			}
@@ -317,7 +318,7 @@ func TestSettlingCoversWhatWasThere(t *testing.T) {
 	}
 	_ = disk.poison(syscall.EIO)
 	commit()
-	if held := holdsAll(t, disk.loosePower(t), all); len(held) != len(all) {
+	if held := holdsAll(t, disk.losePower(t), all); len(held) != len(all) {
 		t.Errorf("%d bytes, want %d", len(held), len(all))
 	}
 	close(gate)
@@ -389,7 +390,7 @@ func TestWhatWasTakenAwayStaysAway(t *testing.T) {
 	old := newPlainRing(t, dir)
 	old.sequence, old.next = 8, 64*ringBlock
 	lines, _ := chain(nil, link{}, appendEvent(nil, &Event{Time: noon, Kind: "token.issued"}, maxChecked))
-	if err := errors.Join(old.write(1, lines), old.close()); err != nil {
+	if err := errors.Join(old.write(1, 0, lines), old.close()); err != nil {
 		t.Fatal(err)
 	}
 	j := open(t, dir, Options{})
@@ -430,20 +431,100 @@ func TestOfTwoGroupsTheLaterIsMeant(t *testing.T) {
 		for _, sequence := range order {
 			r.sequence = sequence - 1
 			lines, _ := chain(nil, link{}, fmt.Appendf(nil, `,"of":%d}`, sequence))
-			if err := r.write(3, lines); err != nil {
+			if err := r.write(3, int64(100*sequence), lines); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if err := r.close(); err != nil {
 			t.Fatal(err)
 		}
-		lines, sequence, err := lost(dir, 3, link{})
-		if err != nil || sequence != 8 || !bytes.HasSuffix(lines, []byte(`"of":8}`+"\n")) || bytes.Count(lines, []byte("\n")) != 1 {
-			t.Errorf("got %q, %d, %v", lines, sequence, err)
+		found, err := lostOf(dir, 3, link{})
+		lines := found.lines
+		if err != nil || found.sequence != 8 || found.from != 700 || !bytes.HasSuffix(lines, []byte(`"of":8}`+"\n")) || bytes.Count(lines, []byte("\n")) != 1 {
+			t.Errorf("got %+v, %v", found, err)
 		}
-		if lines, _, err := lost(dir, 4, link{}); err != nil || len(lines) != 0 {
-			t.Errorf("of another file: got %q, %v", lines, err)
+		if found, err := lostOf(dir, 4, link{}); err != nil || found.any {
+			t.Errorf("of another file: got %+v, %v", found, err)
 		}
+	}
+}
+
+// TestWhatIsCutOffAfterAStopIsNotPutBack: nor where the ring could not be told of the stop.
+func TestWhatIsCutOffAfterAStopIsNotPutBack(t *testing.T) {
+	for name, before := range map[string]func(*directory){
+		"in order": func(*directory) {},
+		"late":     func(d *directory) { d.ring.disk = lateDisk{d.ring.disk} },
+		"without a ring": func(d *directory) {
+			_ = d.ring.close() // as after an error
+			d.ring = nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			disk, state := openFrail(t, dir, rand.New(rand.NewPCG(1, 2)))
+			d := disk.directory
+			d.ring.disk, d.create = plainDisk{d.ring.disk.(frailRing).File}, d.createFile
+			lines, _ := disk.lines(state.last)
+			if err := d.commit(lines); err != nil {
+				t.Fatal(err)
+			}
+			before(d)
+			if err := d.close(); err != nil {
+				t.Fatal(err)
+			}
+			cut := int64(bytes.IndexByte(lines, '\n') + 1)
+			if err := os.Truncate(d.name(1), cut); err != nil {
+				t.Fatal(err)
+			}
+			closeJournal(t, open(t, dir, Options{}))
+			if got := contents(t, dir); len(got) != 1 {
+				t.Errorf("%d lines, want what was left", len(got))
+			}
+		})
+	}
+}
+
+// A lateDisk answers nothing in time.
+type lateDisk struct{ ringDisk }
+
+func (lateDisk) write([]byte, int64) error { return os.ErrDeadlineExceeded }
+
+// TestWhatMayNotBeDurableIsWrittenAgain: a process before this one may have been told of an error, and the page cache shows nothing of it.
+func TestWhatMayNotBeDurableIsWrittenAgain(t *testing.T) {
+	dir := t.TempDir()
+	disk, state := openFrail(t, dir, rand.New(rand.NewPCG(1, 2)))
+	d := disk.directory
+	d.ring.disk, d.create = plainDisk{d.ring.disk.(frailRing).File}, d.createFile
+	lines, _ := disk.lines(state.last)
+	if err := d.commit(lines); err != nil {
+		t.Fatal(err)
+	}
+	killed := t.TempDir()
+	for name, data := range everything(t, dir) {
+		write(t, filepath.Join(killed, filepath.Base(name)), data)
+	}
+	name, long := (&directory{path: killed}).name(1), time.Unix(1e9, 0)
+	for _, again := range []bool{true, false} {
+		if err := os.Chtimes(name, long, long); err != nil {
+			t.Fatal(err)
+		}
+		after, _, err := openDirectory(killed, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(name)
+		if err != nil || info.ModTime().Equal(long) == again {
+			t.Errorf("written again is to be %v: %v, %v", again, info, err)
+		}
+		if err := after.close(); err != nil {
+			t.Fatal(err)
+		}
+		if data, err := os.ReadFile(name); err != nil || !bytes.Equal(data, lines) {
+			t.Errorf("%d bytes, want %d: %v", len(data), len(lines), err)
+		}
+	}
+	if err := d.close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -460,22 +541,22 @@ func TestRingIsNotWrittenOver(t *testing.T) {
 	r := &ring{disk: emptyDisk{}}
 	lines := make([]byte, ringBlock-ringHeader)
 	for range ringBytes / ringBlock {
-		if err := r.write(1, lines); err != nil {
+		if err := r.write(1, 0, lines); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := r.write(1, lines); !errors.Is(err, errPassed) {
+	if err := r.write(1, 0, lines); !errors.Is(err, errPassed) {
 		t.Errorf("a group too many: got %v", err)
 	}
 	r.release(ringBlock)
-	if err := r.write(1, make([]byte, ringBlock)); !errors.Is(err, errPassed) {
+	if err := r.write(1, 0, make([]byte, ringBlock)); !errors.Is(err, errPassed) {
 		t.Errorf("two blocks, and one is free: got %v", err)
 	}
-	if err := r.write(1, lines); err != nil || r.next != ringBlock {
+	if err := r.write(1, 0, lines); err != nil || r.next != ringBlock {
 		t.Errorf("one block: got %v", err)
 	}
 	r.release(r.held)
-	if err := r.write(1, make([]byte, ringGroup)); !errors.Is(err, errPassed) {
+	if err := r.write(1, 0, make([]byte, ringGroup)); !errors.Is(err, errPassed) {
 		t.Errorf("a group too large: got %v", err)
 	}
 }

@@ -17,7 +17,7 @@ func (d *directory) keep(lines []byte) error {
 	if d.ring == nil {
 		return d.settle()
 	}
-	err := d.ring.write(d.number, lines)
+	err := d.ring.write(d.number, d.size, lines)
 	if errors.Is(err, errPassed) {
 		return d.settle()
 	}
@@ -41,6 +41,7 @@ func (d *directory) settle() error {
 		return err
 	}
 	if err := d.file.Sync(); err != nil {
+		d.dropped = true
 		return err
 	}
 	d.forget()
@@ -49,7 +50,7 @@ func (d *directory) settle() error {
 
 // forget says that all of the file is durable.
 func (d *directory) forget() {
-	d.unsettled = d.unsettled[:0]
+	d.unsettled, d.dropped = d.unsettled[:0], false
 	if d.ring != nil {
 		d.ring.release(d.ring.held)
 	}
@@ -81,6 +82,7 @@ func (d *directory) settled(err error) error {
 	s := d.settling
 	d.settling = nil
 	if err != nil {
+		d.dropped = true
 		return err
 	}
 	d.unsettled = append(d.unsettled[:0], d.unsettled[s.lines:]...)

@@ -24,6 +24,7 @@ type signed struct {
 // checkpoint that is kept elsewhere.
 func prepare(dir string, storage *directory, state found, options Options) (*Journal, error) {
 	j := newJournal(storage, state, options)
+	j.ringed = storage.ring != nil
 	if options.Signer == nil {
 		return j, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -96,4 +97,35 @@ func TestSyncerTellsWhatFailed(t *testing.T) {
 	if err := s.sync(f, f); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a closed file: got %v, want os.ErrClosed", err)
 	}
+}
+
+// TestSignalIsNoAnswer: the kernel says EINTR of a look for an answer when a signal has come, as the runtime sends them.
+func TestSignalIsNoAnswer(t *testing.T) {
+	k := newKernel()
+	if k == nil {
+		t.Skip("the kernel, or what confines this process, knows no asynchronous writes")
+	}
+	defer k.close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	thread, over, gone := unix.Gettid(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				_ = unix.Tgkill(os.Getpid(), thread, unix.SIGURG) // which the runtime takes for one of its own
+			}
+		}
+	}()
+	for range 20_000 {
+		if answered, _, err := k.collect(); answered || err != nil {
+			t.Errorf("nothing was asked for: got %v, %v", answered, err)
+			break
+		}
+	}
+	close(over)
+	<-gone
 }

@@ -213,7 +213,7 @@ func (s *Server) openJournal(ctx context.Context) error {
 	s.journal = journal
 	s.opened = append(s.opened, journal)
 	s.anchor = &anchor{journal: journal, store: s.store, now: s.now, logger: s.logger}
-	s.logger.Info("the journal's checkpoints are signed", "journal", journal.Name(), "key", signer.Key())
+	s.logger.Info("the journal's checkpoints are signed", "journal", journal.Name(), "key", signer.Key(), "ring", journal.HasRing())
 	return nil
 }
 
