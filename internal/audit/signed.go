@@ -24,7 +24,9 @@ type signed struct {
 // checkpoint that is kept elsewhere.
 func prepare(dir string, storage *directory, state found, options Options) (*Journal, error) {
 	j := newJournal(storage, state, options)
-	j.ringed = storage.ring != nil
+	if j.ringed = storage.ring != nil; j.ringed {
+		j.interval = ringInterval
+	}
 	if options.Signer == nil {
 		return j, nil
 	}
