@@ -461,13 +461,7 @@ func TestWhatIsCutOffAfterAStopIsNotPutBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			disk, state := openFrail(t, dir, rand.New(rand.NewPCG(1, 2)))
-			d := disk.directory
-			d.ring.disk, d.create = plainDisk{d.ring.disk.(frailRing).File}, d.createFile
-			lines, _ := disk.lines(state.last)
-			if err := d.commit(lines); err != nil {
-				t.Fatal(err)
-			}
+			d, lines := committed(t, dir)
 			before(d)
 			if err := d.close(); err != nil {
 				t.Fatal(err)
@@ -484,6 +478,19 @@ func TestWhatIsCutOffAfterAStopIsNotPutBack(t *testing.T) {
 	}
 }
 
+// committed opens a directory with a ring, on any system, and commits a group of lines.
+func committed(t *testing.T, dir string) (*directory, []byte) {
+	t.Helper()
+	disk, state := openFrail(t, dir, rand.New(rand.NewPCG(1, 2)))
+	d := disk.directory
+	d.ring.disk, d.create = plainDisk{d.ring.disk.(frailRing).File}, d.createFile
+	lines, _ := disk.lines(state.last)
+	if err := d.commit(lines); err != nil {
+		t.Fatal(err)
+	}
+	return d, lines
+}
+
 // A lateDisk answers nothing in time.
 type lateDisk struct{ ringDisk }
 
@@ -492,13 +499,7 @@ func (lateDisk) write([]byte, int64) error { return os.ErrDeadlineExceeded }
 // TestWhatMayNotBeDurableIsWrittenAgain: a process before this one may have been told of an error, and the page cache shows nothing of it.
 func TestWhatMayNotBeDurableIsWrittenAgain(t *testing.T) {
 	dir := t.TempDir()
-	disk, state := openFrail(t, dir, rand.New(rand.NewPCG(1, 2)))
-	d := disk.directory
-	d.ring.disk, d.create = plainDisk{d.ring.disk.(frailRing).File}, d.createFile
-	lines, _ := disk.lines(state.last)
-	if err := d.commit(lines); err != nil {
-		t.Fatal(err)
-	}
+	d, lines := committed(t, dir)
 	killed := t.TempDir()
 	for name, data := range everything(t, dir) {
 		write(t, filepath.Join(killed, filepath.Base(name)), data)
