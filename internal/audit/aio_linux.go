@@ -114,6 +114,7 @@ func (k *kernel) collect() (answered bool, result int64, err error) {
 // close waits until the kernel is done with what it was asked.
 func (k *kernel) close() error {
 	_, _, failed := unix.Syscall(unix.SYS_IO_DESTROY, k.context, 0, 0)
+	k.waiting = false
 	err := k.done.Close()
 	if failed != 0 {
 		return errors.Join(failed, err)
