@@ -108,7 +108,6 @@ type Authority struct {
 	reuse       *reuse
 	verified    *memory[[sha256.Size]byte, verified]
 	unrevoked   *memory[string, unrevoked]
-	vouched     *memory[[sha256.Size]byte, vouched]
 	turns       *turns // of signatures
 
 	reading         sync.Mutex                        // held by who reads revocations
@@ -154,7 +153,6 @@ func New(ctx context.Context, options Options) (*Authority, error) {
 	a.refusals = newLastRefusals()
 	a.reuse = newReuse(options.Ring)
 	a.verified, a.unrevoked = newMemory[[sha256.Size]byte, verified](maxVerified), newMemory[string, unrevoked](maxUnrevoked)
-	a.vouched = newMemory[[sha256.Size]byte, vouched](maxVouched)
 	a.verifySignature = (*jose.Token).Verify
 	a.slow = newSlowSecrets()
 	a.turns = newTurns(runtime.GOMAXPROCS(0))

@@ -37,12 +37,16 @@ func (a *Authority) vouchedFor(chain []*x509.Certificate) reason {
 	if trust == nil || trust.Roots == nil {
 		return reasonNoTrust
 	}
-	certificate, now, sum := chain[0], a.now(), sumOf(chain)
-	if known, found := a.vouched.find(sum); found && known.holds(trust, now) && a.revocationsOf(trust).check(known.chains, now) == "" {
-		return ""
-	}
+	certificate, now := chain[0], a.now()
 	if certificate.IsCA {
 		return reasonCertificateAuthority
+	}
+	known, sum, usual := a.revocationsOf(trust), [sha256.Size]byte{}, isUsual(chain)
+	if usual {
+		sum = sumOf(chain)
+		if verified, found := known.vouched.find(sum); found && allValid(verified, now) && known.check(verified, now) == "" {
+			return ""
+		}
 	}
 	verified, err := certificate.Verify(x509.VerifyOptions{
 		Roots: trust.Roots, Intermediates: intermediates(chain[1:]), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -50,30 +54,26 @@ func (a *Authority) vouchedFor(chain []*x509.Certificate) reason {
 	if err != nil {
 		return whyUntrusted(err)
 	}
-	a.vouched.keep(sum, vouched{trust, verified})
-	return a.revocationsOf(trust).check(verified, now)
-}
-
-// maxVouched bounds what is remembered of chains: those that were good. A chain that was not costs as much again.
-const maxVouched = 1 << 10
-
-// A vouched chain was verified. What a Trust says of the same bytes it says again while no certificate expires; who was revoked is
-// looked at each time.
-type vouched struct {
-	of     *Trust
-	chains [][]*x509.Certificate
-}
-
-// holds reports whether all of the chains that were found are good now, too.
-func (v vouched) holds(trust *Trust, now time.Time) bool {
-	for _, chain := range v.chains {
-		for _, certificate := range chain {
-			if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
-				return false
-			}
-		}
+	if usual {
+		known.vouched.keep(sum, verified)
 	}
-	return v.of == trust
+	return known.check(verified, now)
+}
+
+// A chain that was verified is remembered: what a Trust says of the same bytes it says again while no certificate expires. Who was
+// revoked is looked at each time. A chain that was not good costs as much again, and one of more bytes than are usual is not remembered: a
+// certificate keeps all that came with it in memory, and who has a good one could fill that with what they put beside it.
+const (
+	maxVouched      = 1 << 9 // chains of a Trust
+	maxVouchedBytes = 16 << 10
+)
+
+func isUsual(chain []*x509.Certificate) bool {
+	size := 0
+	for _, certificate := range chain {
+		size += len(certificate.Raw)
+	}
+	return len(chain) <= 1+maxIntermediates && size <= maxVouchedBytes
 }
 
 // sumOf tells chains apart, with all that a client brings.
@@ -84,6 +84,18 @@ func sumOf(chain []*x509.Certificate) (sum [sha256.Size]byte) {
 	}
 	hash.Sum(sum[:0])
 	return sum
+}
+
+// allValid reports whether all chains that were found are of certificates that are valid now.
+func allValid(chains [][]*x509.Certificate, now time.Time) bool {
+	for _, chain := range chains {
+		for _, certificate := range chain {
+			if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // intermediates returns the authorities that a client brings, as far as they are worth a try: of each name the first. Of
@@ -124,9 +136,10 @@ func whyUntrusted(err error) reason {
 	return reasonCertificateUntrusted
 }
 
-// revocations are the revocation lists of a Trust, in the order in which they are asked.
+// revocations are the revocation lists of a Trust, in the order in which they are asked, and what it vouched for lately.
 type revocations struct {
 	of      *Trust
+	vouched *memory[[sha256.Size]byte, [][]*x509.Certificate]
 	revoked map[serialOf]bool
 	until   map[string]time.Time // when the lists of an issuer are to be replaced, if they say so
 }
@@ -145,6 +158,7 @@ func (a *Authority) revocationsOf(trust *Trust) *revocations {
 		return known
 	}
 	read := &revocations{of: trust, revoked: map[serialOf]bool{}, until: map[string]time.Time{}}
+	read.vouched = newMemory[[sha256.Size]byte, [][]*x509.Certificate](maxVouched)
 	for _, list := range trust.Revocations {
 		issuer := string(list.RawIssuer)
 		for _, entry := range list.RevokedCertificateEntries {

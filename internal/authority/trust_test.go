@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -105,9 +106,25 @@ func TestVouchedLately(t *testing.T) {
 	if got := a.vouchedFor(chain[:1]); got != reasonCertificateUntrusted {
 		t.Errorf("without the authority between: got %q", got)
 	}
+	more, large := append(slices.Clone(chain), chain...), slices.Clone(chain)
+	for len(more) <= 1+maxIntermediates {
+		more = append(more, issuing)
+	}
+	template.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3}, Value: make([]byte, maxVouchedBytes)}}
+	large = append(large, issue(t, template, root, pairs()["ES384 a"], rootKey))
+	for _, chain := range [][]*x509.Certificate{more, large} {
+		if got := a.vouchedFor(chain); got != "" {
+			t.Errorf("with more than is usual: got %q", got)
+		}
+	}
 	*trust = Trust{Roots: x509.NewCertPool()} // which nobody does: only to see that it is not asked
 	if got := a.vouchedFor(chain); got != "" {
 		t.Errorf("it is verified each time: got %q", got)
+	}
+	for _, chain := range [][]*x509.Certificate{more, large} {
+		if got := a.vouchedFor(chain); got != reasonCertificateUntrusted {
+			t.Errorf("what is not usual is remembered: got %q", got)
+		}
 	}
 	revoked := &x509.RevocationList{RawIssuer: issuing.RawSubject, RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: chain[0].SerialNumber}}}
 	list := &x509.RevocationList{RawIssuer: issuing.RawSubject, NextUpdate: start.Add(30 * time.Second)}
