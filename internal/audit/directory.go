@@ -154,8 +154,11 @@ func (d *directory) resume() (found, error) {
 // this one was told of an error, and the kernel writes nothing again that nobody changes.
 func (d *directory) restore(state *found) error {
 	lost, err := lostOf(d.path, d.number, state.last)
-	if state.sequence = lost.sequence; err != nil || !lost.any {
-		return err
+	if err != nil {
+		return fmt.Errorf("the last lines may be only in the ring, which cannot be read: mend the disk, or move %s away to go on with what the files have: %w", filepath.Join(d.path, ringName), err)
+	}
+	if state.sequence = lost.sequence; !lost.any {
+		return nil
 	}
 	name := d.name(d.number)
 	from := max(0, min(lost.from, d.size))
@@ -173,7 +176,7 @@ func (d *directory) restore(state *found) error {
 	lines := lost.lines[:len(lost.lines)-1]
 	state.lastLine = bytes.Clone(lines[bytes.LastIndexByte(lines, '\n')+1:])
 	state.last = sha256.Sum256(state.lastLine)
-	text := fmt.Sprintf("%d lines that %s had lost were taken from the ring", count, filepath.Base(name))
+	text := fmt.Sprintf("%s had lost its last lines, which were taken from the ring: %d", filepath.Base(name), count)
 	state.notes = append(state.notes, Event{Kind: KindRepaired, Reason: text})
 	return nil
 }

@@ -52,13 +52,12 @@ const probeAfter = time.Second
 // A Journal is an append-only list of events. It is safe for concurrent use: the events of callers who wait at the same
 // time share one fsync. Close it.
 type Journal struct {
-	options  Options
-	storage  storage
-	ringed   bool          // when it was opened
-	interval time.Duration // between groups
-	wake     chan struct{} // holds one: pending has something, or the state changed
-	closing  chan struct{}
-	stopped  chan struct{} // closed when the committer is gone
+	options Options
+	storage storage
+	ringed  bool          // when it was opened
+	wake    chan struct{} // holds one: pending has something, or the state changed
+	closing chan struct{}
+	stopped chan struct{} // closed when the committer is gone
 
 	mu       sync.Mutex
 	pending  *batch // what the committer takes next; nil when there is nothing
@@ -138,7 +137,7 @@ func start(storage storage, state found, options Options) *Journal {
 
 func newJournal(storage storage, state found, options Options) *Journal {
 	return &Journal{
-		options: options, storage: storage, interval: groupInterval, last: state.last, notes: state.notes,
+		options: options, storage: storage, last: state.last, notes: state.notes,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}),
 		refusals: newRefusals(options), repeats: repeats{},
 	}
@@ -342,7 +341,7 @@ func (j *Journal) commit() {
 	var err error
 	began := time.Now()
 	if j.next = began; len(b.ends) > 1 {
-		j.next = began.Add(j.interval)
+		j.next = began.Add(j.interval())
 	}
 	if len(lines) > 0 {
 		err = j.storage.commit(lines)
@@ -356,6 +355,14 @@ func (j *Journal) commit() {
 	if j.options.Observe != nil && len(lines) > 0 {
 		j.options.Observe(seen)
 	}
+}
+
+// interval is the least time from one group to the next.
+func (j *Journal) interval() time.Duration {
+	if j.ringed {
+		return ringInterval
+	}
+	return groupInterval
 }
 
 // counted returns how many refusals the events stand for that have a number in them.

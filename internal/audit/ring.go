@@ -158,8 +158,8 @@ func lostOf(dir string, file int, last link) (found lost, err error) {
 	}
 	next := map[link]group{} // of one line each
 	err = readRing(dir, func(g group) {
-		if g.sequence < marked || g.file != uint64(file) {
-			return
+		if g.sequence < marked || g.sequence+2*ringBytes/ringBlock < found.sequence || g.file != uint64(file) {
+			return // durable in its file long since: the ring cannot hold so many
 		}
 		if !found.any || g.offset < found.from {
 			found.any, found.from = true, g.offset

@@ -24,9 +24,7 @@ type signed struct {
 // checkpoint that is kept elsewhere.
 func prepare(dir string, storage *directory, state found, options Options) (*Journal, error) {
 	j := newJournal(storage, state, options)
-	if j.ringed = storage.ring != nil; j.ringed {
-		j.interval = ringInterval
-	}
+	j.ringed = storage.ring != nil
 	if options.Signer == nil {
 		return j, nil
 	}
