@@ -286,9 +286,9 @@ func (s *slowSecrets) finish(change store.SecretChange, secret string) {
 	}
 }
 
-// Census looks through all clients for slow hashes, if any client changed since it did so last: so that refusals take the
-// work of the slowest one although nobody has named it, and are fast again when there is none left. It is background work,
-// every few minutes.
+// Census looks through the clients with hashes of somebody else's for slow ones, if any client changed since it did so last: so
+// that refusals take the work of the slowest one although nobody has named it, and are fast again when there is none left. It is
+// background work, every few minutes.
 func (a *Authority) Census(ctx context.Context) error {
 	s := a.slow
 	s.census.Lock()
@@ -305,7 +305,7 @@ func (a *Authority) Census(ctx context.Context) error {
 		return nil
 	}
 	var need slowhash.Work
-	err = store.EachAtEase(ctx, a.store.Clients(), func(record store.Client) error {
+	err = store.EachDueAtEase(ctx, a.store, time.Time{}, func(record store.Client) error {
 		if more := need.Or(workOf(record)); more != need { // counts at once: with many clients it takes minutes to see all
 			need = more
 			s.mu.Lock()

@@ -206,7 +206,7 @@ func deleteClient(ctx context.Context, tx store.Store, id string) error {
 // more. It is background work of the server, and returns how many clients it changed.
 func (r *Registry) Sweep(ctx context.Context) (int, error) {
 	swept := 0
-	err := store.EachAtEase(ctx, r.store.Clients(), func(client store.Client) error {
+	err := store.EachDueAtEase(ctx, r.store, r.moment(), func(client store.Client) error {
 		if !prune(&client, r.moment()).any() {
 			return nil
 		}

@@ -19,18 +19,18 @@ type Expiry struct {
 	LastUse
 }
 
-// eachClient is a way through all clients.
-type eachClient = func(context.Context, store.Table[store.Client], func(store.Client) error) error
+// eachDue is a way through the clients that are due by a time.
+type eachDue = func(context.Context, store.Store, time.Time, func(store.Client) error) error
 
 // Expiring calls tell for every secret and key that expires within a time from now, but for those of clients that are
-// suspended, and for secrets that were rotated out and that nobody uses any more: they end as they should. each is store.Each, or
-// store.EachAtEase where nobody waits for it.
-func (r *Registry) Expiring(ctx context.Context, each eachClient, within time.Duration, tell func(Expiry)) error {
+// suspended, and for secrets that were rotated out and that nobody uses any more: they end as they should. each is
+// store.EachDue, or store.EachDueAtEase where nobody waits for it.
+func (r *Registry) Expiring(ctx context.Context, each eachDue, within time.Duration, tell func(Expiry)) error {
 	now := r.moment()
 	soon := func(expires time.Time) bool { return expires.After(now) && !expires.After(now.Add(within)) }
 	var ending []store.Client
 	var ids []string
-	err := each(ctx, r.store.Clients(), func(client store.Client) error {
+	err := each(ctx, r.store, now.Add(within), func(client store.Client) error {
 		if !client.Suspended && len(expiringOf(client, soon)) > 0 {
 			ending, ids = append(ending, client), append(ids, client.ID)
 		}

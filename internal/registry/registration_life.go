@@ -42,7 +42,7 @@ const keepExpired = 30 * 24 * time.Hour
 // server, and returns how many clients it deleted.
 func (r *Registry) SweepRegistrations(ctx context.Context) (int, error) {
 	deleted := 0
-	err := store.EachAtEase(ctx, r.store.Clients(), func(client store.Client) error {
+	err := store.EachDueAtEase(ctx, r.store, r.moment(), func(client store.Client) error {
 		if !over(client, nil, r.moment()) { // if it was used, it goes later
 			return nil
 		}

@@ -91,7 +91,7 @@ func (d *doctor) credentials(ctx context.Context, records store.Store) {
 	})
 	if err == nil {
 		now := func() time.Time { return d.now }
-		err = registry.New(registry.Options{Store: records, Now: now}).Expiring(ctx, store.Each, 30*day, d.expiring)
+		err = registry.New(registry.Options{Store: records, Now: now}).Expiring(ctx, store.EachDue, 30*day, d.expiring)
 	}
 	if err != nil {
 		d.add(check, DiagnosisFailed, err.Error(), "")

@@ -29,7 +29,7 @@ func (s *Server) tellExpiring(ctx context.Context) error {
 	if now.Before(s.toldAt.Add(lookForExpiriesEvery)) {
 		return nil
 	}
-	err := s.registry.Expiring(ctx, store.EachAtEase, warnings[len(warnings)-1], func(e registry.Expiry) {
+	err := s.registry.Expiring(ctx, store.EachDueAtEase, warnings[len(warnings)-1], func(e registry.Expiry) {
 		left := e.Expires.Sub(now)
 		key, due := ending{e.ClientID, e.Kind + " " + e.ID}, warnings[len(warnings)-1]
 		for _, warning := range warnings {

@@ -59,7 +59,7 @@ func (e *expiring) refresh(ctx context.Context) error {
 		return err
 	}
 	ends := map[string][]int64{}
-	err = e.registry.Expiring(ctx, store.EachAtEase, 30*day+expiringLatest, func(x registry.Expiry) {
+	err = e.registry.Expiring(ctx, store.EachDueAtEase, 30*day+expiringLatest, func(x registry.Expiry) {
 		ends[x.Kind] = append(ends[x.Kind], x.Expires.Unix())
 	})
 	if err != nil {

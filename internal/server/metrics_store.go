@@ -98,6 +98,11 @@ func (w watched) FindClients(ctx context.Context, query store.ClientQuery) (foun
 	return w.Store.FindClients(ctx, query)
 }
 
+func (w watched) ClientsDue(ctx context.Context, by time.Time, after store.DuePosition, limit int) (found []store.Client, last store.DuePosition, err error) {
+	defer func(began time.Time) { w.metrics.done(ctx, "find", began, err) }(time.Now())
+	return w.Store.ClientsDue(ctx, by, after, limit)
+}
+
 func (w watched) ClientsCalled(ctx context.Context, words ...string) (found []store.Client, err error) {
 	defer func(began time.Time) { w.metrics.done(ctx, "find", began, err) }(time.Now())
 	return w.Store.ClientsCalled(ctx, words...)

@@ -214,7 +214,7 @@ func (s *Server) Close() {
 // sweepLag is for nodes whose clocks are behind: a proof or a revocation that has passed here still counts there.
 const sweepLag = time.Minute
 
-// wholeRegistry is how long work may take that goes through all clients, or all that has expired, at its ease (store.EachAtEase).
+// wholeRegistry is how long work may take that goes through all clients of which something ends, or all that has expired, at its ease (store.EachDueAtEase).
 const wholeRegistry = 30 * time.Minute
 
 // background is the work that goes on beside requests.

@@ -15,28 +15,49 @@ const ease = 400 * time.Millisecond
 // Each calls visit for every record of a table, in the order of their keys, until it returns an error. Other writers may come
 // between two pages: within an Update they cannot.
 func Each[T Record](ctx context.Context, table Table[T], visit func(T) error) error {
-	return each(ctx, table, 0, visit)
+	after := ""
+	return eachPageOf(ctx, 0, visit, func() ([]T, error) {
+		page, err := table.List(ctx, after, eachPage)
+		if len(page) > 0 {
+			after = page[len(page)-1].Key()
+		}
+		return page, err
+	})
 }
 
-// EachAtEase is Each for background work over many records: it leaves nearly all of the processor, and of the database, to others.
-// It must not be used within an Update, which would make all who write wait.
-func EachAtEase[T Record](ctx context.Context, table Table[T], visit func(T) error) error {
-	return each(ctx, table, ease, visit)
+// EachDue calls visit for every client that is due by a time, until it returns an error: with the zero time, for those that are due
+// at any. It is Each for who has to know only of these, which are few, mostly, among very many.
+func EachDue(ctx context.Context, s Store, by time.Time, visit func(Client) error) error {
+	return eachDue(ctx, s, by, 0, visit)
 }
 
-func each[T Record](ctx context.Context, table Table[T], rest time.Duration, visit func(T) error) error {
-	for after := ""; ; {
-		records, err := table.List(ctx, after, eachPage)
+// EachDueAtEase is EachDue for background work over what may be many: it leaves nearly all of the processor, and of the database, to
+// others. It must not be used within an Update, which would make all who write wait.
+func EachDueAtEase(ctx context.Context, s Store, by time.Time, visit func(Client) error) error {
+	return eachDue(ctx, s, by, ease, visit)
+}
+
+func eachDue(ctx context.Context, s Store, by time.Time, rest time.Duration, visit func(Client) error) error {
+	after := DuePosition{}
+	return eachPageOf(ctx, rest, visit, func() (page []Client, err error) {
+		page, after, err = s.ClientsDue(ctx, by, after, eachPage)
+		return page, err
+	})
+}
+
+// eachPageOf visits the records of all pages. Only the last has fewer than eachPage.
+func eachPageOf[T any](ctx context.Context, rest time.Duration, visit func(T) error, next func() ([]T, error)) error {
+	for {
+		page, err := next()
 		if err != nil {
 			return err
 		}
-		for _, record := range records {
+		for _, record := range page {
 			if err := visit(record); err != nil {
 				return err
 			}
-			after = record.Key()
 		}
-		if len(records) < eachPage {
+		if len(page) < eachPage {
 			return nil
 		}
 		if rest > 0 {

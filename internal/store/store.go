@@ -39,6 +39,10 @@ type Store interface {
 	// ClientsCalled returns the clients whose ID or name is one of the words: in the order of their IDs, each once.
 	ClientsCalled(ctx context.Context, words ...string) ([]Client, error)
 
+	// ClientsDue returns up to limit clients that are due (Due) by a time, those that are due first coming first, and of those who are
+	// at the same time in the order of their IDs: from behind a position, the zero one for the first; and the position of the last.
+	ClientsDue(ctx context.Context, by time.Time, after DuePosition, limit int) ([]Client, DuePosition, error)
+
 	// UseOnce remembers id until expires and returns nil the first time; from then on ErrExists, on every node and
 	// across restarts, until expires has passed. With the zero time it never passes.
 	UseOnce(ctx context.Context, id string, expires time.Time) error

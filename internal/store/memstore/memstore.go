@@ -3,6 +3,7 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -143,6 +144,33 @@ func (v view) FindClients(ctx context.Context, query store.ClientQuery) (found [
 		return nil
 	})
 	return found, err
+}
+
+func (v view) ClientsDue(ctx context.Context, by time.Time, after store.DuePosition, limit int) (due []store.Client, last store.DuePosition, err error) {
+	if !store.Valid(after.ID) {
+		return nil, after, store.ErrInvalid
+	}
+	compare := func(a, b store.DuePosition) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) }
+	position := func(c store.Client) store.DuePosition {
+		at, _ := c.Due()
+		return store.DuePosition{At: normal(at), ID: c.ID}
+	}
+	last = after
+	err = v.read(ctx, func(l *layer) error {
+		for _, id := range l.clients.keys() {
+			client, _ := l.clients.get(id)
+			if at, ever := client.Due(); ever && !at.After(by) && compare(position(client), after) > 0 {
+				due = append(due, client)
+			}
+		}
+		slices.SortFunc(due, func(a, b store.Client) int { return compare(position(a), position(b)) })
+		due = slices.Clip(due[:min(len(due), max(limit, 0))])
+		for i := range due {
+			last, due[i] = position(due[i]), copyOf(due[i])
+		}
+		return nil
+	})
+	return due, last, err
 }
 
 func (v view) ClientsCalled(ctx context.Context, words ...string) (found []store.Client, err error) {

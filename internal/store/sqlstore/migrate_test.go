@@ -18,16 +18,16 @@ import (
 )
 
 // binary is the number of the newest migration of this binary.
-const binary = 7
+const binary = 8
 
 // expand is a step of a later version that this binary can live with; contract is one that it cannot.
 const (
 	expand = `-- +goose Up
 ALTER TABLE clients ADD COLUMN colour TEXT NOT NULL DEFAULT 'green';
-INSERT INTO writ_schema (version, readable_from) VALUES (8, 6);`
+INSERT INTO writ_schema (version, readable_from) VALUES (9, 8);`
 	contract = `-- +goose Up
 ALTER TABLE clients DROP COLUMN auth_method;
-INSERT INTO writ_schema (version, readable_from) VALUES (9, 9);`
+INSERT INTO writ_schema (version, readable_from) VALUES (10, 10);`
 )
 
 // newer returns the options of a later binary, which has more migrations.
@@ -62,7 +62,7 @@ func TestMigrate(t *testing.T) {
 		if _, err := sqlstore.Open(t.Context(), options); !errors.Is(err, sqlstore.ErrSchema) || !strings.Contains(err.Error(), "writ migrate") {
 			t.Errorf("open without migration: got %v, want ErrSchema and what to do", err)
 		}
-		want := sqlstore.Schema{Version: binary, ReadableFrom: 6, Binary: binary}
+		want := sqlstore.Schema{Version: binary, ReadableFrom: 8, Binary: binary}
 		for range 2 {
 			if got, err := sqlstore.Migrate(t.Context(), options); err != nil || got != want {
 				t.Errorf("migrate: got %+v, %v, want %+v", got, err, want)
@@ -194,7 +194,7 @@ func TestST13ST14(t *testing.T) {
 		options.NoMigrate = true
 		openWith(t, options)
 		got, err := sqlstore.Status(t.Context(), options)
-		if want := (sqlstore.Schema{Version: binary + 1, ReadableFrom: 6, Binary: binary}); err != nil || got != want || got.Pending() {
+		if want := (sqlstore.Schema{Version: binary + 1, ReadableFrom: 8, Binary: binary}); err != nil || got != want || got.Pending() {
 			t.Errorf("ST-14: status: got %+v, %v, want %+v", got, err, want)
 		}
 

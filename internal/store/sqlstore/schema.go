@@ -10,6 +10,16 @@ type schema[T store.Record] struct {
 	counted    bool             // whether writes make the generation grow
 }
 
+// targets are the fields of a record as what a row is scanned into.
+func (s *schema[T]) targets(record *T) []any {
+	fields := s.fields(record)
+	to := make([]any, len(fields), len(fields)+1)
+	for i, f := range fields {
+		to[i] = f
+	}
+	return to
+}
+
 // statementsOf a table. Their first argument is the key; insert has the other columns behind it, put before it.
 type statementsOf struct{ get, exists, list, insert, put, delete sqlText }
 
@@ -17,7 +27,7 @@ var clientColumns = []sqlText{
 	"id", "name", "auth_method", "grant_types", "secrets", "grants", "roles", "resource_server_for",
 	"multiple_audiences", "token_ttl", "suspended", "not_before", "created", "updated",
 	"former_method", "former_until", "keys", "jwks_uri", "signing_algorithm", "certificate_rule", "certificate_value",
-	"certificate_bound", "dpop_bound", "token_reuse", "networks", "claims", "rotates_secrets", "registration", "labels",
+	"certificate_bound", "dpop_bound", "token_reuse", "networks", "claims", "rotates_secrets", "registration", "labels", "due",
 }
 
 var clients = schema[store.Client]{
@@ -31,7 +41,7 @@ var clients = schema[store.Client]{
 			text{&c.FormerMethod}, instant{&c.FormerUntil}, clientKeys(&c.Keys), text{&c.JWKSURI}, text{&c.SigningAlgorithm},
 			text{&c.CertificateRule}, text{&c.CertificateValue}, flag{&c.CertificateBound}, flag{&c.DPoPBound},
 			span{&c.TokenReuse}, texts(&c.Networks), text{&c.Claims}, flag{&c.RotatesSecrets}, registration{&c.Registration},
-			labels{c},
+			labels{c}, due{c},
 		}
 	},
 	counted: true,

@@ -56,7 +56,7 @@ const (
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func (d *database) statements() (reads, writes []sqlText) {
 	d.searches = searches(d.dialect)
-	reads = []sqlText{readCounter, readEvents, readLastEvent, readClientByName, d.clientsCalled(), d.readUses()}
+	reads = []sqlText{readCounter, readEvents, readLastEvent, readClientByName, readDue, d.clientsCalled(), d.readUses()}
 	for _, text := range d.searches {
 		reads = append(reads, text)
 	}

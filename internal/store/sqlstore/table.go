@@ -95,12 +95,7 @@ func (t table[T]) Delete(ctx context.Context, key string) error {
 func (t table[T]) read(ctx context.Context, text sqlText, args ...any) (records []T, err error) {
 	err = t.view.query(ctx, text, args, func(scan func(...any) error) error {
 		var record T
-		fields := t.schema.fields(&record)
-		to := make([]any, len(fields))
-		for i, f := range fields {
-			to[i] = f
-		}
-		if err := scan(to...); err != nil {
+		if err := scan(t.schema.targets(&record)...); err != nil {
 			return err
 		}
 		records = append(records, record)

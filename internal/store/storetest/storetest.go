@@ -61,6 +61,7 @@ func updates(t *testing.T, open func(*testing.T) store.Store) {
 		"FindClients/Resource":     testFindResource,
 		"FindClients/Changed":      testFindChanged,
 		"ClientsCalled":            testClientsCalled,
+		"ClientsDue":               testClientsDue,
 		"Update/AllOrNothing":      testUpdateAllOrNothing,
 		"Update/ErrorIsHandedOn":   testUpdateError,
 		"Update/Panic":             testUpdatePanic,
