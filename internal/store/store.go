@@ -48,7 +48,7 @@ type Store interface {
 	UseOnce(ctx context.Context, id string, expires time.Time) error
 
 	// NoteUses keeps, for each client and credential, the latest use. It does not change the Generation. The uses of a client
-	// that is gone go with the next Sweep.
+	// that is gone go with a later Sweep.
 	NoteUses(ctx context.Context, uses []Use) error
 
 	// Uses returns the last use of each credential that was used, of each of the clients: in the order of their IDs, and of one
@@ -81,7 +81,8 @@ type Store interface {
 	Watch(ctx context.Context, changed func()) error
 
 	// Sweep deletes revocations and used IDs that expired before now, in short steps, and returns how many. Those with
-	// the zero time stay. It deletes the uses of clients that are gone, too, and those that are older than KeepUses.
+	// the zero time stay. It deletes the uses of clients that are gone, too, and those that are older than KeepUses; where there
+	// are many uses it looks at a part of them, and the next Sweep at the part behind it.
 	Sweep(ctx context.Context, now time.Time) (int, error)
 
 	// Ping reports whether the store can answer now.

@@ -2,8 +2,10 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -89,3 +91,32 @@ func (s *Store) Waiting() int {
 	defer s.uses.mu.Unlock()
 	return len(s.uses.waiting)
 }
+
+// SweepUsesAtMost makes a Sweep look at so many uses.
+func (s *Store) SweepUsesAtMost(n int) { s.walk.most = n }
+
+// SweepUsesPlan returns how SQLite goes about the statements that sweep the uses.
+func (s *Store) SweepUsesPlan(ctx context.Context) (plan []string, err error) {
+	for text, arguments := range map[string]int{explainUsesStep: 3, explainSweepUses: 5} {
+		rows, err := s.database.writes.db.QueryContext(ctx, text, slices.Repeat([]any{"1"}, arguments)...)
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() && err == nil {
+			var line string
+			err = rows.Scan(new(int), new(int), new(int), &line)
+			plan = append(plan, line)
+		}
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return plan, nil
+}
+
+const (
+	explainUsesStep  = `EXPLAIN QUERY PLAN ` + readUsesStep
+	explainSweepUses = `EXPLAIN QUERY PLAN ` + sweepUses
+	ReadUsesStep     = readUsesStep
+	SweepUses        = sweepUses
+)

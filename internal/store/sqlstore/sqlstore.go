@@ -59,6 +59,7 @@ type Store struct {
 	writer   chan struct{} // holds one token: whose Update may run. Waiters hold no connection.
 	close    func() error
 	uses     *gathering
+	walk     walk
 	bell     store.Bell // rung for changes through this Store
 }
 
@@ -80,7 +81,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 }
 
 func newStore(db *database, options Options) *Store {
-	s := &Store{database: db, now: options.Now, writer: make(chan struct{}, 1), uses: newGathering(), close: sync.OnceValue(db.close)}
+	s := &Store{database: db, now: options.Now, writer: make(chan struct{}, 1), uses: newGathering(), walk: walk{most: sweepSeen}, close: sync.OnceValue(db.close)}
 	if s.now == nil {
 		s.now = time.Now
 	}

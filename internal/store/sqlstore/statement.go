@@ -45,10 +45,13 @@ const (
 	sweepUsed = `DELETE FROM used_ids WHERE id IN
 		(SELECT id FROM used_ids WHERE expires <> 0 AND expires < $1 LIMIT $2)`
 
-	sweepOldUses = `DELETE FROM uses WHERE (client_id, credential) IN
-		(SELECT client_id, credential FROM uses WHERE last < $1 LIMIT $2)`
-	sweepUses = `DELETE FROM uses WHERE client_id IN
-		(SELECT DISTINCT client_id FROM uses WHERE NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = uses.client_id) LIMIT $1)`
+	// Of so many uses at most, the last one and how many they are.
+	readUsesStep = `SELECT client_id, credential, count(*) OVER () FROM
+		(SELECT client_id, credential FROM uses WHERE (client_id, credential) > ($1, $2) ORDER BY client_id, credential LIMIT $3) AS step
+		ORDER BY client_id DESC, credential DESC LIMIT 1`
+	// It counts the one client: asked whether it does NOT EXIST, PostgreSQL reads all clients at each step.
+	sweepUses = `DELETE FROM uses WHERE (client_id, credential) > ($1, $2) AND (client_id, credential) <= ($3, $4)
+		AND (last < $5 OR (SELECT count(*) FROM clients WHERE clients.id = uses.client_id) = 0)`
 
 	readSchema = `SELECT coalesce(max(version), 0), coalesce(max(readable_from), 0) FROM writ_schema`
 )
@@ -56,11 +59,11 @@ const (
 // statements are those that run within a Store's life: reads of any connection, and writes.
 func (d *database) statements() (reads, writes []sqlText) {
 	d.searches = searches(d.dialect)
-	reads = []sqlText{readCounter, readEvents, readLastEvent, readClientByName, readDue, d.clientsCalled(), d.readUses()}
+	reads = []sqlText{readCounter, readEvents, readLastEvent, readClientByName, readDue, d.clientsCalled(), d.readUses(), readUsesStep}
 	for _, text := range d.searches {
 		reads = append(reads, text)
 	}
-	writes = []sqlText{d.useOnce(), growCounter, appendEvent, d.noteUses(), sweepRevocations, sweepUsed, sweepOldUses, sweepUses}
+	writes = []sqlText{d.useOnce(), growCounter, appendEvent, d.noteUses(), sweepRevocations, sweepUsed, sweepUses}
 	for _, t := range []statementsOf{clients.statements, resources.statements, roles.statements,
 		signingKeys.statements, revocations.statements, checkpoints.statements, initialTokens.statements} {
 		reads = append(reads, t.get, t.exists, t.list)

@@ -34,3 +34,21 @@ func BenchmarkNoteUses(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSweepUses sweeps where 20 000 clients have used ten credentials each, of which none is to go.
+func BenchmarkSweepUses(b *testing.B) {
+	for database, dsn := range map[string]func() string{
+		"SQLite":     func() string { return sqlite(b) },
+		"PostgreSQL": func() string { return storetest.PostgreSQL(b) },
+	} {
+		b.Run(database, func(b *testing.B) {
+			s := open(b, dsn())
+			fillUses(b, s, 20_000, 10)
+			for b.Loop() {
+				if _, err := s.Sweep(b.Context(), time.Now()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
