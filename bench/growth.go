@@ -115,7 +115,10 @@ func (b *bench) growClients(ctx context.Context, small *node, clients int) error
 // grow measures one row of growth.
 func (b *bench) grow(ctx context.Context, g grown, first, second *side, n *node) (err error) {
 	b.say("%s clients, %s revoked: %s ", thousands(g.clients), thousands(g.revoked), g.what)
-	if g.pair, err = b.compare(ctx, first, second, load{connections: b.busy}); err != nil {
+	coarse := b.settings
+	b.settings = coarse.finely()
+	g.pair, err = b.compare(ctx, first, second, load{connections: b.busy})
+	if b.settings = coarse; err != nil {
 		return err
 	}
 	fmt.Fprintf(b.progress, " ratio %.2f", g.ratio)

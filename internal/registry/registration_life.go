@@ -46,6 +46,10 @@ func (r *Registry) SweepRegistrations(ctx context.Context) (int, error) {
 		if !over(client, nil, r.moment()) { // if it was used, it goes later
 			return nil
 		}
+		uses, err := r.store.Uses(ctx, client.ID)
+		if err != nil || !over(client, uses, r.moment()) { // or each that is in use would have all who write wait, every hour
+			return err
+		}
 		gone, err := r.sweepRegistered(ctx, client.ID)
 		if gone {
 			deleted++

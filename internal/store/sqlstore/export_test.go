@@ -95,9 +95,9 @@ func (s *Store) Waiting() int {
 // SweepUsesAtMost makes a Sweep look at so many uses.
 func (s *Store) SweepUsesAtMost(n int) { s.walk.most = n }
 
-// SweepUsesPlan returns how SQLite goes about the statements that sweep the uses.
-func (s *Store) SweepUsesPlan(ctx context.Context) (plan []string, err error) {
-	for text, arguments := range map[string]int{explainUsesStep: 3, explainSweepUses: 5} {
+// SweepPlan returns how SQLite goes about the statements that sweep.
+func (s *Store) SweepPlan(ctx context.Context) (plan []string, err error) {
+	for text, arguments := range map[string]int{explainUsesStep: 3, explainSweepUses: 5, explainSweepRevocations: 2, explainSweepUsed: 2} {
 		rows, err := s.database.writes.db.QueryContext(ctx, text, slices.Repeat([]any{"1"}, arguments)...)
 		if err != nil {
 			return nil, err
@@ -117,6 +117,10 @@ func (s *Store) SweepUsesPlan(ctx context.Context) (plan []string, err error) {
 const (
 	explainUsesStep  = `EXPLAIN QUERY PLAN ` + readUsesStep
 	explainSweepUses = `EXPLAIN QUERY PLAN ` + sweepUses
-	ReadUsesStep     = readUsesStep
-	SweepUses        = sweepUses
+
+	explainSweepRevocations = `EXPLAIN QUERY PLAN ` + sweepRevocations
+	explainSweepUsed        = `EXPLAIN QUERY PLAN ` + sweepUsed
+
+	ReadUsesStep = readUsesStep
+	SweepUses    = sweepUses
 )

@@ -40,10 +40,11 @@ const (
 		WHERE sequence > $1 ORDER BY sequence LIMIT $2`
 	readLastEvent = `SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1`
 
+	// What never expires, 0, stands first in the index, and there may be very many of it: the imported IDs of clients.
 	sweepRevocations = `DELETE FROM revocations WHERE token_id IN
-		(SELECT token_id FROM revocations WHERE expires <> 0 AND expires < $1 LIMIT $2)`
+		(SELECT token_id FROM revocations WHERE expires > 0 AND expires < $1 LIMIT $2)`
 	sweepUsed = `DELETE FROM used_ids WHERE id IN
-		(SELECT id FROM used_ids WHERE expires <> 0 AND expires < $1 LIMIT $2)`
+		(SELECT id FROM used_ids WHERE expires > 0 AND expires < $1 LIMIT $2)`
 
 	// Of so many uses at most, the last one and how many they are.
 	readUsesStep = `SELECT client_id, credential, count(*) OVER () FROM
