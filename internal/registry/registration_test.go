@@ -690,7 +690,10 @@ func TestClientsThatNobodyUses(t *testing.T) {
 	}
 	left(25*time.Hour+30*time.Minute, "operator", "suspended", "used")
 	note(noon.Add(25 * time.Hour))
+	inner := b.Registry.store
+	b.Registry.store = &overtaken{Store: inner, meanwhile: func() { t.Error("a client that is in use cost who writes a turn") }}
 	left(49*time.Hour, "operator", "suspended", "used")
+	b.Registry.store = inner
 	left(50*time.Hour+time.Second, "operator", "suspended")
 	b.clock = noon.Add(1000 * time.Hour)
 	if _, err := b.ResumeClient(t.Context(), System("test"), suspended.id); err != nil {
