@@ -100,7 +100,7 @@ func (a *Authority) admit(ctx context.Context, r *Request, known *client, presen
 			return nil, err
 		}
 	}
-	a.uses.note(&known.noted, known.ID, by.id, r.Remote, r.Agent, known.Rotated)
+	a.uses.note(&known.noted, known.ID, by.id, r.Remote, r.Agent, known.notedSince(a.uses.now()))
 	r.Outcome.Method, r.credential = by.method, by.id
 	return known.with(by.credential), nil
 }

@@ -23,6 +23,7 @@ type common struct {
 	ResourceServerFor []string
 	TokenTTL          time.Duration
 	TokenReuse        time.Duration
+	goesUnused        bool           // it is deleted when no use of it was noted for a time (registry.SweepRegistrations)
 	networks          []netip.Prefix // where it may ask from; none: everywhere
 }
 
@@ -32,6 +33,7 @@ func commonOf(c *store.Client) common {
 		SigningAlgorithm: c.SigningAlgorithm, CertificateBound: c.CertificateBound, DPoPBound: c.DPoPBound,
 		MultipleAudiences: c.MultipleAudiences, RotatesSecrets: c.RotatesSecrets, Suspended: c.Suspended,
 		ResourceServerFor: c.ResourceServerFor, TokenTTL: c.TokenTTL, TokenReuse: c.TokenReuse, networks: networksOf(c.Networks),
+		goesUnused: c.Registration.FirstUse > 0 || c.Registration.Idle > 0,
 	}
 }
 

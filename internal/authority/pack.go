@@ -33,6 +33,8 @@ func (p *packer) common(c *store.Client) {
 	p.duration(&c.TokenReuse)
 	p.strings(&c.Networks)
 	p.string(&c.Claims)
+	p.duration(&c.Registration.FirstUse)
+	p.duration(&c.Registration.Idle)
 }
 
 // own is what a client has for itself, but for the ID.

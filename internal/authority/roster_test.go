@@ -101,7 +101,8 @@ func TestPack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			shared, r := record, newRoster(DefaultClientMemory)
 			shared.ID, shared.Name, shared.Secrets, shared.JWKSURI, shared.CertificateValue = "", "", nil, "", ""
-			shared.NotBefore, shared.Registration, shared.Created, shared.Updated = time.Time{}, store.Registration{}, time.Time{}, time.Time{}
+			shared.NotBefore, shared.Created, shared.Updated = time.Time{}, time.Time{}, time.Time{}
+			shared.Registration = store.Registration{FirstUse: record.Registration.FirstUse, Idle: record.Registration.Idle}
 			shared.Keys = nil
 			want := decided(shared, ownOf(&record))
 			for i := range want.own.Keys {

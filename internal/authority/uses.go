@@ -43,19 +43,20 @@ func newUses(now func() time.Time) *uses {
 	return &uses{now: now, seed: maphash.MakeSeed(), more: marked{recent: map[uint64]int64{}}, waiting: map[credentialOf]store.Use{}}
 }
 
-// note notes the use of a credential, unless that was noted a moment ago. The first use since a secret of the client was rotated is
-// noted however busy it is: it says who has changed over to the new one, and who has not (registry.stillUsed, RotateOwnSecret).
-func (u *uses) note(of *marks, clientID, credential, remote, agent string, rotated time.Time) {
+// note notes the use of a credential, unless that was noted a moment ago. The first use since a time is noted however busy it is:
+// since a secret of the client was rotated it says who has changed over to the new one, and who has not (registry.stillUsed,
+// RotateOwnSecret).
+func (u *uses) note(of *marks, clientID, credential, remote, agent string, since time.Time) {
 	now, what := u.now(), maphash.String(u.seed, credential)
 	busy := u.busy(now)
 	at := of.find(what)
-	if !overdue(at, now, rotated) && (busy > 1 || fresh(at, now, intervalAt(busy))) {
+	if !overdue(at, now, since) && (busy > 1 || fresh(at, now, intervalAt(busy))) {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	at = u.last(of, clientID, what)
-	due := overdue(at, now, rotated) && len(u.waiting) < maxWaiting
+	due := overdue(at, now, since) && len(u.waiting) < maxWaiting
 	if !due && (busy > 1 || fresh(at, now, intervalAt(busy)) || !u.room(credentialOf{clientID, credential}, maxWaiting)) {
 		return
 	}
@@ -65,9 +66,21 @@ func (u *uses) note(of *marks, clientID, credential, remote, agent string, rotat
 	u.mark(of, clientID, what, now.Unix(), now)
 }
 
-// overdue reports whether what was noted at a time was not noted since a rotation, nor a moment ago.
-func overdue(at int64, now, rotated time.Time) bool {
-	return !rotated.IsZero() && at <= rotated.Unix() && !fresh(at, now, noteInterval)
+// notedAtLeast is how often the uses of a client are noted, however many others are, that is deleted when nobody uses it: it has an
+// hour more than it was promised (registry.goesLater).
+const notedAtLeast = 30 * time.Minute
+
+// notedSince returns when a use of the client must have been noted last; zero if it need not.
+func (c *client) notedSince(now time.Time) time.Time {
+	if c.goesUnused {
+		return later(c.Rotated, now.Add(-notedAtLeast))
+	}
+	return c.Rotated
+}
+
+// overdue reports whether what was noted at a time was not noted since another, nor a moment ago.
+func overdue(at int64, now, since time.Time) bool {
+	return !since.IsZero() && at <= since.Unix() && !fresh(at, now, noteInterval)
 }
 
 // busy says how much of what notePace lets through at once was noted just now: 1 is all of it. A clock that was set back stops

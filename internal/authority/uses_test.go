@@ -251,3 +251,29 @@ func TestUsesSinceARotation(t *testing.T) {
 		}
 	}
 }
+
+// TestUsesOfWhoGoesUnused: of a client that is deleted when nobody uses it, a use is noted within half an hour, however many others ask:
+// or it would go while it is in use.
+func TestUsesOfWhoGoesUnused(t *testing.T) {
+	operators, registered := withHash("operators", store.HashSecret("right")), withHash("registered", store.HashSecret("right"))
+	registered.Registration = store.Registration{Idle: 24 * time.Hour}
+	a, _ := tracing(t, operators, registered)
+	now := start
+	a.uses.now = func() time.Time { return now }
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 1}, {notedAtLeast - time.Second, 0}, {time.Second, 1}} {
+		now = now.Add(step.after)
+		full := 1.5 * float64(notePace.Burst-1) / float64(notePace.Rate)
+		a.uses.pace.Store(now.Add(time.Duration(full * float64(time.Second))).UnixNano())
+		for _, id := range []string{"operators", "registered"} {
+			_, err := a.Token(t.Context(), withBasic(id, "right"))
+			must(t, err)
+		}
+		uses := a.TakeUses()
+		if len(uses) != step.want || len(uses) > 0 && uses[0].ClientID != "registered" {
+			t.Errorf("after %v: got %+v, want %d", step.after, uses, step.want)
+		}
+	}
+}

@@ -5,11 +5,11 @@
 -- was, and hide what ends from those who look: it must not serve this schema.
 
 -- +goose Up
-ALTER TABLE clients ADD COLUMN due BIGINT NOT NULL DEFAULT 0;
-UPDATE clients SET due = 9223372036854775807
-	WHERE former_method = '' AND registration = '{}'
-	AND replace(secrets, '"expires":0', '') NOT LIKE '%"expires":%' AND replace(keys, '"expires":0', '') NOT LIKE '%"expires":%'
-	AND replace(secrets, '"hash":"sha256:', '') NOT LIKE '%"hash":"%';
+ALTER TABLE clients ADD COLUMN due BIGINT NOT NULL DEFAULT 9223372036854775807;
+UPDATE clients SET due = 0
+	WHERE former_method <> '' OR registration <> '{}'
+	OR replace(secrets, '"expires":0', '') LIKE '%"expires":%' OR replace(keys, '"expires":0', '') LIKE '%"expires":%'
+	OR replace(secrets, '"hash":"sha256:', '') LIKE '%"hash":"%';
 
 CREATE INDEX clients_by_due ON clients (due, id) WHERE due < 9223372036854775807;
 
