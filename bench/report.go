@@ -80,6 +80,9 @@ func (b *bench) conditions() string {
 		out.WriteString("Nothing was pinned. ")
 	}
 	fmt.Fprintf(&out, "Medians of %d rounds, %v for each server in turn; it took %v.", b.rounds, b.measure, time.Since(b.began).Round(time.Second))
+	if fine := b.finely(); b.growth != nil {
+		fmt.Fprintf(&out, " Growth: of %d rounds, %v for each.", fine.rounds, fine.measure)
+	}
 	if b.measured > 0 {
 		share := b.foreign.Seconds() / b.measured.Seconds() / float64(runtime.NumCPU())
 		fmt.Fprintf(&out, " Other programs, and the disk, used %.0f %% of the machine meanwhile.", 100*share)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/writ-auth/writ/internal/store"
@@ -88,6 +89,20 @@ func TestUsesAreKeptInParts(t *testing.T) {
 			t.Errorf("%s: kept %d times", id, times)
 		}
 	}
+}
+
+// TestUsesLeaveTimeToOthers: between two parts the store has as much rest as the first took, and behind the last there is none.
+func TestUsesLeaveTimeToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := uses{
+			take: func() []store.Use { return make([]store.Use, 3*maxUsesKept) },
+			keep: func(context.Context, []store.Use) error { time.Sleep(time.Second); return nil },
+		}
+		began := time.Now()
+		if err := u.flush(t.Context()); err != nil || time.Since(began) != 5*time.Second {
+			t.Errorf("got %v after %v, want 3 parts of a second and 2 rests", err, time.Since(began))
+		}
+	})
 }
 
 // TestLastUsesAreKept: a use is in the store after the server has stopped.

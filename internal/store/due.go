@@ -32,7 +32,7 @@ func (c Client) Due() (at time.Time, ever bool) {
 			next(c.Updated.Add(unused))
 		}
 	}
-	if at.Before(time.UnixMicro(0)) {
+	if !at.After(time.UnixMicro(0)) {
 		at = time.Time{}
 	}
 	return at, ever

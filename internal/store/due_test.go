@@ -23,6 +23,7 @@ func TestDue(t *testing.T) {
 		"registered, never used":  {Client{Updated: noon, Registration: Registration{FirstUse: time.Hour, Idle: 2 * time.Hour}}, soon, true},
 		"registered, not used":    {Client{Updated: noon, Registration: Registration{Idle: 2 * time.Hour}}, later, true},
 		"registered, it may stay": {Client{Updated: noon, Registration: Registration{Described: "{}"}}, time.Time{}, false},
+		"the first of all times":  {Client{Keys: []ClientKey{{Expires: time.UnixMicro(0)}}}, time.Time{}, true},
 		"before there were times": {Client{Keys: []ClientKey{{Expires: time.UnixMicro(-1)}}}, time.Time{}, true},
 	} {
 		if at, ever := test.client.Due(); !at.Equal(test.at) || ever != test.ever {
