@@ -195,7 +195,7 @@ func (s *Server) keepLast(ctx context.Context) {
 	if err := s.anchor.step(ctx); err != nil {
 		s.logger.Warn("the journal's last checkpoint was not kept", "error", err)
 	}
-	if err := s.uses.flush(ctx); err != nil {
+	if err := s.uses.flushAtOnce(ctx); err != nil {
 		s.logger.Warn("the last uses of credentials were not kept", "error", err)
 	}
 }

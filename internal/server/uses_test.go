@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,33 @@ func TestUsesLeaveTimeToOthers(t *testing.T) {
 		began := time.Now()
 		if err := u.flush(t.Context()); err != nil || time.Since(began) != 5*time.Second {
 			t.Errorf("got %v after %v, want 3 parts of a second and 2 rests", err, time.Since(began))
+		}
+	})
+}
+
+// TestUsesCostNoSecondProcessor: on one core, a processor more for the runtime costs all requests a tenth, for seconds. What is
+// noted beside them is written so slowly that there is none; what is left when the server ends, at once.
+func TestUsesCostNoSecondProcessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var writes atomic.Int64
+		u := uses{
+			take: func() []store.Use { return make([]store.Use, 20*maxUsesKept) },
+			keep: func(context.Context, []store.Use) error { writes.Add(1); return nil },
+		}
+		p := &processors{holds: writes.Load, set: func(n int) { t.Errorf("%d processors", n) }, cores: 1, now: 1, calm: calmSteps}
+		go func() {
+			for writes.Load() < 20 {
+				_ = p.step(t.Context()) // has no errors
+				time.Sleep(processorsStep)
+			}
+		}()
+		if err := u.flush(t.Context()); err != nil || writes.Load() != 20 {
+			t.Errorf("got %v after %d writes", err, writes.Load())
+		}
+		time.Sleep(processorsStep)
+		began := time.Now()
+		if err := u.flushAtOnce(t.Context()); err != nil || writes.Load() != 40 || time.Since(began) > 0 {
+			t.Errorf("at last: got %v after %d writes and %v", err, writes.Load(), time.Since(began))
 		}
 	})
 }
