@@ -20,6 +20,8 @@ const (
 	chunkSize  = 64 << 10 // of records
 	chunkCount = 1 << 10  // of places
 	segments   = 1 << 8   // of the index: what grows at once is small, or everyone would wait for it
+	tagBits    = 10       // of the hash, with each number in the index
+	maxPlaces  = 1<<(32-tagBits) - 1
 )
 
 // A half of the roster grows until it is full; then a new one begins, and it goes when that is full, too. Who is seen meanwhile
@@ -37,11 +39,23 @@ type half struct {
 	known  map[string]uint16 // numbers of shapes, from 1, as they are packed
 }
 
-// A segment of the index has numbers of places, from 1, by the last bits of the hash; 0 is free. At least half of them are.
+// A segment of the index has entries by the last bits of the hash; none is free. At least half of them are.
 type segment struct {
-	numbers []uint32
+	entries []entry
 	count   int
 }
+
+// An entry is the number of a place, from 1, and bits of the hash that say of nearly all others that it is not theirs: to look at
+// a place is to wait for memory that no cache has.
+type entry uint32
+
+func entryOf(hash, number uint32) entry { return entry(number<<tagBits | tagOfHash(hash)) }
+
+// tagOfHash returns bits that neither the segment nor the slot is chosen by, where a segment is no larger than it has to be.
+func tagOfHash(hash uint32) uint32 { return hash >> 14 & (1<<tagBits - 1) }
+
+func (e entry) number() uint32         { return uint32(e) >> tagBits }
+func (e entry) mayBe(hash uint32) bool { return uint32(e)&(1<<tagBits-1) == tagOfHash(hash) }
 
 // A place is what is known of one client. It never moves within its half: who has the client refers to what is atomic in it.
 type place struct {
@@ -73,7 +87,7 @@ func (p *place) take(before *place) {
 func newHalf(most int) *half { return &half{most: most, known: map[string]uint16{}} }
 
 func (h *half) full() bool {
-	return h.size+placeSize*h.count >= h.most || h.wasted > maxWasted && h.wasted > h.size/2
+	return h.count == maxPlaces || h.size+placeSize*h.count >= h.most || h.wasted > maxWasted && h.wasted > h.size/2
 }
 
 func (h *half) at(number uint32) *place { return &h.places[number/chunkCount][number%chunkCount] }
@@ -85,12 +99,14 @@ func (h *half) find(hash uint32, id string) *place {
 		return nil
 	}
 	for i := hash; ; i++ {
-		number := of.numbers[i&uint32(len(of.numbers)-1)]
-		if number == 0 {
+		entry := of.entries[i&uint32(len(of.entries)-1)]
+		if entry == 0 {
 			return nil
 		}
-		place := h.at(number - 1)
-		if place.hash == hash && place.length > 0 && h.isOf(place, id) {
+		if !entry.mayBe(hash) {
+			continue
+		}
+		if place := h.at(entry.number() - 1); place.hash == hash && place.length > 0 && h.isOf(place, id) {
 			return place
 		}
 	}
@@ -116,28 +132,28 @@ func (h *half) add(hash uint32) *place {
 	made.hash = hash
 	h.count++
 	of := h.segment(hash)
-	if of.count++; 2*of.count > len(of.numbers) {
-		before := of.numbers
-		of.numbers = make([]uint32, max(16, 2*len(before)))
-		for _, number := range before {
-			if number > 0 {
-				of.enter(h.at(number-1).hash, number)
+	if of.count++; 2*of.count > len(of.entries) {
+		before := of.entries
+		of.entries = make([]entry, max(16, 2*len(before)))
+		for _, one := range before {
+			if one > 0 {
+				of.enter(h.at(one.number()-1).hash, one)
 			}
 		}
 	}
-	of.enter(hash, uint32(h.count))
+	of.enter(hash, entryOf(hash, uint32(h.count)))
 	return made
 }
 
 func (h *half) segment(hash uint32) *segment { return &h.index[hash/(1<<32/segments)] }
 
-// enter enters the number of a place.
-func (s *segment) enter(hash, number uint32) {
-	i, mask := hash, uint32(len(s.numbers)-1)
-	for s.numbers[i&mask] != 0 {
+// enter enters a place.
+func (s *segment) enter(hash uint32, made entry) {
+	i, mask := hash, uint32(len(s.entries)-1)
+	for s.entries[i&mask] != 0 {
 		i++
 	}
-	s.numbers[i&mask] = number
+	s.entries[i&mask] = made
 }
 
 // put writes the record of a place, unless it is there.
